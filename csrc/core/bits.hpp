@@ -1,0 +1,73 @@
+// core/bits.hpp - bit strings of FORMAT.md: bytes fill from bit 0, values put their low bit first.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/bytes.hpp"
+
+namespace qc {
+
+inline constexpr std::size_t bytes_for_bits(std::uint64_t bits) noexcept {
+    return static_cast<std::size_t>(bits / 8 + (bits % 8 != 0));
+}
+
+// Writes at most as many bits as its span holds; the caller sizes the span.
+class BitWriter {
+public:
+    explicit BitWriter(std::uint8_t* out) noexcept : out_(out) {}
+
+    // requires  count <= 32, value < 2^count
+    void put(std::uint32_t value, unsigned count) noexcept {
+        hold_ |= static_cast<std::uint64_t>(value) << held_;
+        held_ += count;
+        for (; held_ >= 8; held_ -= 8, hold_ >>= 8) out_[n_++] = static_cast<std::uint8_t>(hold_);
+    }
+
+    // Pads the last byte with zeros; returns the bytes written.
+    std::size_t finish() noexcept {
+        if (held_ > 0) out_[n_++] = static_cast<std::uint8_t>(hold_);
+        hold_ = 0;
+        held_ = 0;
+        return n_;
+    }
+
+private:
+    std::uint8_t* out_;
+    std::size_t n_ = 0;
+    std::uint64_t hold_ = 0;
+    unsigned held_ = 0;
+};
+
+// Reads past the end give zeros and set overrun(): check it once, after a run of gets.
+class BitReader {
+public:
+    explicit BitReader(std::span<const std::uint8_t> bytes) noexcept : bytes_(bytes) {}
+
+    // requires  count <= 32
+    std::uint32_t get(unsigned count) noexcept {
+        while (held_ < count) {
+            const std::uint64_t byte = at_ < bytes_.size() ? bytes_[at_] : 0;
+            ++at_;
+            hold_ |= byte << held_;
+            held_ += 8;
+        }
+        const auto v = static_cast<std::uint32_t>(hold_ & ((std::uint64_t{1} << count) - 1));
+        hold_ >>= count;
+        held_ -= count;
+        return v;
+    }
+
+    bool overrun() const noexcept { return at_ > bytes_.size(); }
+    bool padding_is_zero() const noexcept { return hold_ == 0; }
+    std::size_t bytes_used() const noexcept { return at_; }
+
+private:
+    std::span<const std::uint8_t> bytes_;
+    std::size_t at_ = 0;
+    std::uint64_t hold_ = 0;
+    unsigned held_ = 0;
+};
+
+}  // namespace qc

@@ -1,0 +1,110 @@
+#include "pipeline/chunk.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/bytes.hpp"
+#include "entropy/bitpack.hpp"
+#include "pipeline/plane.hpp"
+#include "pipeline/stream_copy.hpp"
+
+namespace qc {
+
+Status encode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
+                    const std::uint8_t* data, const Params& params, Workspace& workspace,
+                    std::span<const std::uint8_t>& bytes) {
+    ChunkSymbols made;
+    QC_TRY(codec.quantizer->forward(t, range, data, params, workspace, made));
+    std::size_t most = made.section.size();
+    for (unsigned k = 0; k < made.planes; ++k) most += 2 + packed_bytes(range.count, made.bits[k]);
+    std::uint8_t* const out = workspace.get(Workspace::kOutput, most);
+    if (!made.section.empty()) std::memcpy(out, made.section.data(), made.section.size());
+    std::size_t at = made.section.size();
+    for (unsigned k = 0; k < made.planes; ++k) {
+        at += put_stream(made.symbols[k], range.count, made.bits[k], *codec.coder, workspace,
+                         out + at);
+    }
+    bytes = {out, at};
+    return kOkStatus;
+}
+
+namespace {
+
+// Elements that go through one staging buffer: symbols, floats and their copy stay in L1.
+constexpr std::size_t kPiece = 2048;
+
+struct Output {
+    std::uint8_t* at;
+    DType dtype;
+    std::size_t item;
+    std::uint8_t* staging;  // null: straight into the caller's array
+};
+
+Status put_block(const Codec& codec, const TensorSpec& t, ChunkRange range, ChunkState& state,
+                 const std::uint8_t* const* planes, std::size_t at, std::size_t n, Output& out,
+                 Workspace& workspace) noexcept {
+    if (out.staging == nullptr) {
+        QC_TRY(codec.quantizer->inverse(t, range, state, planes, at, n, out.at, out.dtype,
+                                        workspace));
+        out.at += n * out.item;
+        return kOkStatus;
+    }
+    const std::uint8_t* piece[Workspace::kPlanes];
+    for (std::size_t i = 0; i < n; i += kPiece) {
+        const std::size_t m = std::min(kPiece, n - i);
+        for (unsigned k = 0; k < state.planes; ++k) piece[k] = planes[k] + i;
+        QC_TRY(codec.quantizer->inverse(t, range, state, piece, at + i, m, out.staging, out.dtype,
+                                        workspace));
+        stream_copy.pick()(out.at, out.staging, m * out.item);
+        out.at += m * out.item;
+    }
+    return kOkStatus;
+}
+
+}  // namespace
+
+Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
+                    std::span<const std::uint8_t> bytes, std::size_t begin, std::size_t end,
+                    std::uint8_t* out, DType out_dtype, bool stream_stores, Workspace& workspace) {
+    ByteReader in(bytes);
+    ChunkState state;
+    QC_TRY(codec.quantizer->open(t, range, in, workspace, state));
+    PlaneReader readers[Workspace::kPlanes];
+    for (unsigned k = 0; k < state.planes; ++k) {
+        QC_TRY(readers[k].open(in, *codec.coder, range.count, state.bits[k], workspace,
+                               Workspace::kState0 + k));
+    }
+    if (in.left() != 0) return corrupt("chunk: bytes after the last stream", in.at());
+
+    const std::size_t item = item_bytes(out_dtype);
+    Output output{out, out_dtype, item,
+                  stream_stores ? workspace.get(Workspace::kStaging, kPiece * item) : nullptr};
+    const std::uint8_t* planes[Workspace::kPlanes];
+    for (std::size_t at = 0; at < end; at += kBlock) {
+        const std::size_t n = std::min(kBlock, range.count - at);
+        if (at + n <= begin && !state.sequential) {
+            for (unsigned k = 0; k < state.planes; ++k) QC_TRY(readers[k].skip(n));
+            continue;
+        }
+        for (unsigned k = 0; k < state.planes; ++k) QC_TRY(readers[k].next(n, &planes[k]));
+        const std::size_t from = std::max(at, begin);
+        const std::size_t to = std::min(at + n, end);
+        if (from == at && to == at + n) {
+            QC_TRY(put_block(codec, t, range, state, planes, at, n, output, workspace));
+            continue;
+        }
+        // Part of a block, or none of it where the quantizer must see every symbol.
+        std::uint8_t* whole = workspace.get(Workspace::kPartial, kBlock * item);
+        QC_TRY(codec.quantizer->inverse(t, range, state, planes, at, n, whole, out_dtype,
+                                        workspace));
+        if (from < to) {
+            std::memcpy(output.at, whole + (from - at) * item, (to - from) * item);
+            output.at += (to - from) * item;
+        }
+    }
+    if (end < range.count) return kOkStatus;
+    for (unsigned k = 0; k < state.planes; ++k) QC_TRY(readers[k].finish());
+    return codec.quantizer->finish(state);
+}
+
+}  // namespace qc

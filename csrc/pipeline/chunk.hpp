@@ -1,0 +1,33 @@
+// pipeline/chunk.hpp - one chunk: quantizer section, symbol streams, and the block loop between them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/status.hpp"
+#include "core/workspace.hpp"
+#include "entropy/coder.hpp"
+#include "quantize/quantizer.hpp"
+
+namespace qc {
+
+// A codec of which every name has been resolved.
+struct Codec {
+    const QuantizerKernel* quantizer;
+    const CoderKernel* coder;
+};
+
+// Elements range of the tensor, at `data`, to the bytes of a chunk, in slot kOutput.
+Status encode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
+                    const std::uint8_t* data, const Params& params, Workspace& workspace,
+                    std::span<const std::uint8_t>& bytes);
+
+// Elements [begin, end) of the chunk's range, counted within it, to `out`. Runs on untrusted bytes.
+//   requires  begin < end <= range.count                                              [binding]
+//   fails     kCorrupt, kTruncated; a range that ends before the chunk leaves the rest unchecked
+Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
+                    std::span<const std::uint8_t> bytes, std::size_t begin, std::size_t end,
+                    std::uint8_t* out, DType out_dtype, bool stream_stores, Workspace& workspace);
+
+}  // namespace qc

@@ -1,0 +1,90 @@
+#include "pipeline/tensor.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/xxh3.hpp"
+#include "pipeline/stream_copy.hpp"
+
+namespace qc {
+namespace {
+
+// Outputs beyond what the last-level cache of one core's share holds are written around it.
+constexpr std::uint64_t kStreamBytes = std::uint64_t{8} << 20;
+
+ChunkRange range_of(const TensorSpec& t, std::uint64_t chunk) noexcept {
+    const std::uint64_t first = chunk * kChunk;
+    return {first, static_cast<std::size_t>(std::min<std::uint64_t>(kChunk, t.n - first))};
+}
+
+}  // namespace
+
+Status Source::read(std::uint64_t offset, std::uint64_t length, Workspace& workspace,
+                    std::span<const std::uint8_t>& bytes) const {
+    if (descriptor < 0) {
+        if (offset > memory.size() || length > memory.size() - offset) {
+            return truncated("chunk: beyond the end of the data");
+        }
+        bytes = memory.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(length));
+        return kOkStatus;
+    }
+    const auto wanted = static_cast<std::size_t>(length);
+    std::uint8_t* const buffer = workspace.get(Workspace::kPayload, wanted);
+    for (std::size_t got = 0; got < wanted;) {
+        const ssize_t n = ::pread(descriptor, buffer + got, wanted - got,
+                                  static_cast<off_t>(offset + got));
+        if (n > 0) {
+            got += static_cast<std::size_t>(n);
+        } else if (n == 0) {
+            return truncated("chunk: the file ends inside it", got);
+        } else if (errno != EINTR) {
+            return {Code::kIo, static_cast<std::uint64_t>(errno), "reading a chunk"};
+        }
+    }
+    bytes = {buffer, wanted};
+    return kOkStatus;
+}
+
+JobStatus encode_tensor(const TensorJob& job, const std::uint8_t* data, const Params& params,
+                        std::uint64_t first, std::vector<std::vector<std::uint8_t>>& out) {
+    const std::size_t item = item_bytes(job.spec.dtype);
+    return run_jobs(out.size(), job.threads, [&](std::size_t k, Workspace& workspace) {
+        const ChunkRange range = range_of(job.spec, first + k);
+        std::span<const std::uint8_t> bytes;
+        QC_TRY(encode_chunk(job.codec, job.spec, range, data + range.first * item, params,
+                            workspace, bytes));
+        out[k].assign(bytes.begin(), bytes.end());
+        return kOkStatus;
+    });
+}
+
+JobStatus decode_tensor(const TensorJob& job, const Source& source, const ChunkTable& table,
+                        std::uint64_t begin, std::uint64_t end, bool verify, std::uint8_t* out,
+                        DType out_dtype) {
+    if (begin >= end) return {};
+    const std::uint64_t first_chunk = begin / kChunk;
+    const auto chunks = static_cast<std::size_t>((end - 1) / kChunk + 1 - first_chunk);
+    const std::size_t item = item_bytes(out_dtype);
+    const bool stream_stores = (end - begin) * item >= kStreamBytes;
+    return run_jobs(chunks, job.threads, [&](std::size_t k, Workspace& workspace) {
+        const std::uint64_t chunk = first_chunk + k;
+        const ChunkRange range = range_of(job.spec, chunk);
+        std::span<const std::uint8_t> bytes;
+        QC_TRY(source.read(table.offsets[chunk], table.lengths[chunk], workspace, bytes));
+        if (verify && xxh3_64(bytes.data(), bytes.size(), table.key ^ chunk) != table.hashes[chunk]) {
+            return corrupt("chunk: its hash differs from the index");
+        }
+        const std::uint64_t from = std::max(begin, range.first);
+        const std::uint64_t to = std::min<std::uint64_t>(end, range.first + range.count);
+        const Status status = decode_chunk(
+            job.codec, job.spec, range, bytes, static_cast<std::size_t>(from - range.first),
+            static_cast<std::size_t>(to - range.first), out + (from - begin) * item, out_dtype,
+            stream_stores, workspace);
+        if (stream_stores) stream_fence();
+        return status;
+    });
+}
+
+}  // namespace qc

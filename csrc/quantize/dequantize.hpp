@@ -1,0 +1,44 @@
+// quantize/dequantize.hpp - symbols to q * scale, the loop that every `uniform` decode ends in.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "quantize/dtype.hpp"
+#include "simd/isa.hpp"
+
+namespace qc {
+
+// Where a block stands among its runs: elements that share one scale follow each other `inner` at a
+// time, entries in order, the first again after the last.
+struct Runs {
+    const float* scales;
+    const std::int32_t* zero_points;  // null: `zero_point` for all
+    std::int32_t zero_point;
+    std::int32_t factor;              // q = factor * symbol - zero point
+    std::uint64_t entries;
+    std::uint64_t inner;
+    std::uint64_t entry;              // of the first element
+    std::uint64_t left;               // elements left in its run, 1..inner
+
+    std::int32_t zero(std::uint64_t e) const noexcept {
+        return zero_points != nullptr ? zero_points[e] : zero_point;
+    }
+};
+
+// n elements; `high` is null for symbols of up to 8 bits, else symbol = high * 256 + low.
+using DequantizeFn = void (*)(const std::uint8_t* high, const std::uint8_t* low, std::size_t n,
+                              const Runs& runs, float* out);
+
+void dequantize_portable(const std::uint8_t* high, const std::uint8_t* low, std::size_t n,
+                         const Runs& runs, float* out);
+#if QC_X86
+void dequantize_avx2(const std::uint8_t* high, const std::uint8_t* low, std::size_t n,
+                     const Runs& runs, float* out);
+void dequantize_avx512(const std::uint8_t* high, const std::uint8_t* low, std::size_t n,
+                       const Runs& runs, float* out);
+#endif
+
+extern const Variants<DequantizeFn> dequantize;
+
+}  // namespace qc

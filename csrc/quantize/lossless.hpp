@@ -1,0 +1,33 @@
+// quantize/lossless.hpp - merging byte planes back into words, with its variants.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "quantize/dtype.hpp"
+#include "simd/isa.hpp"
+
+namespace qc {
+
+enum class Mapping { kPlain, kRotate, kZigzag };
+
+constexpr Mapping mapping_of(DType d) noexcept {
+    switch (d) {
+        case DType::kF16: case DType::kBF16: case DType::kF32: case DType::kF64:
+        case DType::kF8E4M3: case DType::kF8E5M2: return Mapping::kRotate;
+        case DType::kI8: case DType::kI16: case DType::kI32: case DType::kI64:
+            return Mapping::kZigzag;
+        default: return Mapping::kPlain;
+    }
+}
+
+// `bytes` planes of n bytes each, top byte first, to n words.
+using MergeFn = void (*)(const std::uint8_t* const* planes, std::size_t bytes, Mapping m,
+                         std::size_t n, std::uint8_t* out);
+
+void merge_planes_portable(const std::uint8_t* const* planes, std::size_t bytes, Mapping m,
+                           std::size_t n, std::uint8_t* out);
+
+extern const Variants<MergeFn> merge_planes;
+
+}  // namespace qc

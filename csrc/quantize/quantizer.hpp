@@ -1,0 +1,124 @@
+// quantize/quantizer.hpp - the contract between a quantizer kernel and the rest of qcodec.
+//
+// A quantizer turns the elements of one chunk into a section (parameters, side data) and symbol planes,
+// and back. It knows no coder and no Python. Checks marked [binding] are done once in bind/; checks
+// marked [kernel] need a pass over the data.
+//
+// To add one: write quantize/<name>.cpp, fill a QuantizerKernel, end the file with a
+// RegisterQuantizer. setup.py lists csrc, so no build file changes. Its id, name and section are in
+// FORMAT.md, "Stages".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/bytes.hpp"
+#include "core/status.hpp"
+#include "core/workspace.hpp"
+#include "quantize/dtype.hpp"
+
+namespace qc {
+
+inline constexpr std::size_t kChunk = std::size_t{1} << 20;  // elements, FORMAT.md "Chunk"
+
+// What a kernel must know of a tensor. Element i has the parameters of group (i / inner) % dim.
+struct TensorSpec {
+    DType dtype = DType::kF32;
+    std::uint64_t n = 0;
+    std::uint64_t inner = 1;      // >= 1 [binding]
+    std::uint64_t dim = 1;        // >= 1 [binding]
+    unsigned bits = 0;            // 1..8 or 16; 0 where a step is given
+    bool symmetric = true;
+
+    std::uint64_t chunks() const noexcept { return n / kChunk + (n % kChunk != 0); }
+};
+
+// Elements [first, first + count) of a tensor: one chunk.
+struct ChunkRange {
+    std::uint64_t first;
+    std::size_t count;
+
+    // How many parameter entries the chunk holds, and the one that an element takes.
+    std::uint64_t entries(const TensorSpec& t) const noexcept {
+        const std::uint64_t met = (first + count - 1) / t.inner - first / t.inner + 1;
+        return met < t.dim ? met : t.dim;
+    }
+    std::uint64_t entry(const TensorSpec& t, std::uint64_t element) const noexcept {
+        return (element / t.inner - first / t.inner) % t.dim;
+    }
+};
+
+// Parameters of a whole tensor, one per group, as an encoder fitted them.
+struct Params {
+    std::span<const float> scales;
+    std::span<const std::int32_t> zero_points;  // empty where symmetric
+};
+
+// What `forward` made of a chunk: the section's bytes and the symbol planes, in workspace slots.
+struct ChunkSymbols {
+    std::span<const std::uint8_t> section;
+    unsigned planes = 0;
+    unsigned bits[Workspace::kPlanes] = {};
+    const std::uint8_t* symbols[Workspace::kPlanes] = {};
+};
+
+// What `open` read from a chunk. Kernels keep their own fields here; the pipeline reads the planes.
+struct ChunkState {
+    unsigned planes = 0;
+    unsigned bits[Workspace::kPlanes] = {};
+
+    unsigned width = 0;
+    std::uint64_t entries = 0;
+    const float* scales = nullptr;               // entries
+    const std::int32_t* zero_points = nullptr;   // entries, or null: `zero_point` for all
+    std::int32_t zero_point = 0;
+    std::span<const std::uint8_t> escapes;       // i32 each
+    std::size_t escapes_used = 0;
+    bool sequential = false;                     // symbols may not be skipped undecoded
+};
+
+struct QuantizerKernel {
+    const char* name;  // equals the Python class attribute `name`
+    std::uint8_t id;   // FORMAT.md, "Stages"
+
+    // Elements of a chunk -> section and planes, in slots kParams, kSymbols, kEscapes.
+    //   requires  data holds range.count elements of t.dtype, aligned to their size   [binding]
+    //   fails     kInput, at = element of the tensor                                  [kernel]
+    Status (*forward)(const TensorSpec& t, ChunkRange range, const std::uint8_t* data,
+                      const Params& params, Workspace&, ChunkSymbols& out);
+
+    // Reads the section. Runs on untrusted bytes.
+    Status (*open)(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace&,
+                   ChunkState& state);
+
+    // Symbols of elements [at, at + n) of the chunk, in order -> elements of out_dtype.
+    //   requires  n <= kBlock; out_dtype == t.dtype, or both are floating             [binding]
+    //   ensures   the same bits on every CPU (FORMAT.md, "Arithmetic")
+    Status (*inverse)(const TensorSpec& t, ChunkRange range, ChunkState& state,
+                      const std::uint8_t* const* planes, std::size_t at, std::size_t n,
+                      std::uint8_t* out, DType out_dtype, Workspace&) noexcept;
+
+    // After the last element of the chunk.
+    Status (*finish)(const ChunkState& state) noexcept;
+};
+
+class RegisterQuantizer {
+public:
+    explicit RegisterQuantizer(const QuantizerKernel& k) noexcept : kernel(k), next(head) {
+        head = this;
+    }
+
+    const QuantizerKernel& kernel;
+    const RegisterQuantizer* const next;
+    static inline const RegisterQuantizer* head = nullptr;
+};
+
+inline const QuantizerKernel* find_quantizer(std::uint8_t id) noexcept {
+    for (const RegisterQuantizer* r = RegisterQuantizer::head; r != nullptr; r = r->next) {
+        if (r->kernel.id == id) return &r->kernel;
+    }
+    return nullptr;
+}
+
+}  // namespace qc

@@ -1,0 +1,45 @@
+// simd/isa.hpp - which instruction set kernels use. Every variant gives the bytes of the portable one.
+//
+// The level is found once, while the module loads: the best that the CPU has, or the one that
+// QCODEC_ISA names. Files with vector code include their headers first and open a target region
+// afterwards (#pragma GCC target), with functions in an unnamed namespace or under a name that says
+// the level: code of a header compiled inside a region could be the copy that the linker keeps.
+#pragma once
+
+namespace qc {
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define QC_X86 1
+#else
+#define QC_X86 0
+#endif
+
+enum class Isa : int {
+    kPortable = 0,
+    kAvx2 = 1,    // AVX2, BMI1, BMI2, FMA is never used, F16C, POPCNT
+    kAvx512 = 2,  // F, BW, DQ, VL, VBMI, VBMI2, BITALG, GFNI beside all of the above
+};
+
+Isa best_isa() noexcept;                 // of this CPU
+Isa active_isa() noexcept;
+bool set_active_isa(Isa level) noexcept; // false, and no change, where the CPU lacks it
+
+const char* isa_name(Isa level) noexcept;
+bool isa_from_name(const char* name, Isa& level) noexcept;
+
+// One kernel in its variants. A level without one of its own uses the next lower.
+template <class Fn>
+struct Variants {
+    Fn portable;
+    Fn avx2 = nullptr;
+    Fn avx512 = nullptr;
+
+    Fn pick() const noexcept {
+        const Isa level = active_isa();
+        if (level >= Isa::kAvx512 && avx512 != nullptr) return avx512;
+        if (level >= Isa::kAvx2 && avx2 != nullptr) return avx2;
+        return portable;
+    }
+};
+
+}  // namespace qc

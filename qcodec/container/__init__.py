@@ -1,0 +1,1 @@
+"""The .qc file: its specification (FORMAT.md), index, writer and reader. Knows ids and bytes, no codec."""
