@@ -1,0 +1,44 @@
+"""qcodec: neural-network weights into few bytes and back.
+
+Names only; `qcodec.save_file`, `load_file`, `safe_open`, `encode` and `decode` do the work, codec
+objects (`Uniform`, `Lossless`, `Bitpack`, `Huffman`, joined by ``|``) and `parse` say how.
+"""
+
+from qcodec.errors import (
+    CorruptError,
+    InputError,
+    LimitError,
+    QCodecError,
+    TruncatedError,
+    UnsafePathError,
+    UnsupportedError,
+)
+from qcodec.files import decode, encode, load_file, safe_open, save_file
+from qcodec.pipeline import Bitpack, Codec, Huffman, Lossless, Uniform, parse
+from qcodec.recipe import Recipe, Rule
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Bitpack",
+    "Codec",
+    "CorruptError",
+    "Huffman",
+    "InputError",
+    "LimitError",
+    "Lossless",
+    "QCodecError",
+    "Recipe",
+    "Rule",
+    "TruncatedError",
+    "Uniform",
+    "UnsafePathError",
+    "UnsupportedError",
+    "__version__",
+    "decode",
+    "encode",
+    "load_file",
+    "parse",
+    "safe_open",
+    "save_file",
+]

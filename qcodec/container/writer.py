@@ -1,0 +1,187 @@
+"""Writes a .qc file front to back in constant memory: chunks, then index, then trailer."""
+
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from qcodec import _core
+from qcodec._arrays import DTYPE_CODES
+from qcodec.container import _fields
+from qcodec.container.index import Index, codec_bytes
+from qcodec.errors import InputError, LimitError
+
+
+class Writer:
+    """Appends tensors to an open binary stream, and closes it with the index.
+
+    Parameters
+    ----------
+    stream : binary file
+        Positioned at its start; only written to, never sought.
+    metadata : mapping of str to str, optional
+        Kept in the given order.
+    """
+
+    def __init__(self, stream: IO[bytes], metadata: Mapping[str, str] | None = None) -> None:
+        self._stream = stream
+        self._table = _fields.TableWriter()
+        self._codecs: dict[bytes, int] = {}
+        self._configs: list[dict[str, Any]] = []
+        self._names: set[str] = set()
+        self._aliases: dict[str, str] = {}
+        self._metadata = _check_metadata(metadata or {})
+        self._source: dict[str, str] = {}
+        self._at = 0
+        self._write(_fields.pack_header())
+
+    def add(
+        self,
+        name: str,
+        dtype: str,
+        shape: tuple[int, ...],
+        config: dict[str, Any],
+        chunks: Iterable[bytes],
+    ) -> int:
+        """Store one tensor; returns the bytes that its chunks took.
+
+        Raises
+        ------
+        InputError, LimitError
+            The name is taken or too long, the rank too high, or there are too many tensors.
+        """
+        raw = self._check_name(name)
+        if len(shape) > _fields.MAX_RANK:
+            raise LimitError(f"tensor {name!r}: rank {len(shape)}, limit {_fields.MAX_RANK}")
+        if self._table.tensors >= _fields.MAX_TENSORS:
+            raise LimitError(f"more than {_fields.MAX_TENSORS} tensors")
+        config_bytes = codec_bytes(config)
+        key = _core.xxh3_64(config_bytes, 0) ^ (self._table.tensors << 32)
+        lengths: list[int] = []
+        hashes: list[int] = []
+        for number, chunk in enumerate(chunks):
+            self._pad(_fields.next_offset(self._at, len(chunk)) - self._at)
+            self._write(chunk)
+            lengths.append(len(chunk))
+            hashes.append(_core.xxh3_64(chunk, key ^ number))
+        if config_bytes not in self._codecs:
+            self._codecs[config_bytes] = len(self._codecs)
+            self._configs.append(config)
+        self._table.add(raw, DTYPE_CODES[dtype], shape, self._codecs[config_bytes], lengths, hashes)
+        self._names.add(name)
+        return sum(lengths)
+
+    def alias(self, name: str, target: str) -> None:
+        """Let `name` stand for the stored tensor `target` as well."""
+        self._check_name(name)
+        self._aliases[name] = target
+        self._names.add(name)
+
+    def set_source(self, source: dict[str, str]) -> None:
+        """Remember how the tensors came, so that the same file can be made again."""
+        self._source = source
+
+    def finish(self) -> int:
+        """Write index and trailer; returns the bytes of the whole file."""
+        index = Index(
+            aliases=self._aliases,
+            codecs=self._configs,
+            metadata=self._metadata,
+            source=self._source,
+        )
+        head = index.to_bytes()
+        table = self._table.getvalue()
+        if max(len(head), len(table)) > _fields.MAX_PART_BYTES:
+            raise LimitError(f"the index is larger than {_fields.MAX_PART_BYTES} bytes")
+        offset = self._at
+        self._write(head + table)
+        self._write(
+            _fields.pack_trailer(
+                offset,
+                len(head),
+                len(table),
+                self._table.tensors,
+                _core.xxh3_64(head + table, offset),
+                _core.xxh3_64,
+            )
+        )
+        return self._at
+
+    def _check_name(self, name: str) -> bytes:
+        try:
+            raw = name.encode("utf-8")
+        except UnicodeEncodeError:
+            raise InputError(f"tensor name {name!r} is not valid Unicode") from None
+        if len(raw) > _fields.MAX_NAME_BYTES:
+            raise LimitError(f"tensor name of {len(raw)} bytes, limit {_fields.MAX_NAME_BYTES}")
+        if name in self._names:
+            raise InputError(f"two tensors are called {name!r}")
+        return raw
+
+    def _pad(self, n: int) -> None:
+        if n:
+            self._write(bytes(n))
+
+    def _write(self, data: bytes) -> None:
+        self._stream.write(data)
+        self._at += len(data)
+
+
+def _check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    for key, value in metadata.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise InputError(f"metadata must map str to str, but {key!r} maps to {value!r}")
+        try:
+            (key + value).encode("utf-8")
+        except UnicodeEncodeError:
+            raise InputError(f"metadata {key!r} is not valid Unicode") from None
+    return dict(metadata)
+
+
+class AtomicFile:
+    """A new file that takes its name only when all of it is on disk.
+
+    Written as a unique temporary file beside the target; on success it is flushed to disk and renamed
+    over the target, whatever was there stays until then, and on failure it stays for good.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        # Through a symbolic link: the link stays, its target is replaced.
+        self._target = Path(os.path.realpath(path))
+        self._temporary = self._target.with_name(
+            f".{self._target.name[:200]}.{secrets.token_hex(8)}.tmp"
+        )
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        self.stream: IO[bytes] = os.fdopen(os.open(self._temporary, flags, 0o666), "wb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self.stream.flush()
+                os.fsync(self.stream.fileno())
+                self.stream.close()
+                if self._target.exists():
+                    os.chmod(self._temporary, self._target.stat().st_mode & 0o7777)
+                os.replace(self._temporary, self._target)
+                _sync_folder(self._target.parent)
+        finally:
+            self.stream.close()
+            self._temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

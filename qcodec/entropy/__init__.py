@@ -1,0 +1,1 @@
+"""Coders: one class per file, the kernel of the same name in ``csrc/entropy``."""

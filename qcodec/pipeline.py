@@ -1,0 +1,321 @@
+"""A codec, `quantizer | coder`: its string, its JSON, and its runs over the native core."""
+
+from __future__ import annotations
+
+import ast
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from qcodec import _core, registry
+from qcodec._arrays import DTYPE_CODES, LOSSY_DTYPES, flat_bytes, numpy_dtype
+from qcodec.container.reader import Entry
+from qcodec.entropy.bitpack import Bitpack
+from qcodec.entropy.huffman import Huffman
+from qcodec.errors import (
+    CorruptError,
+    InputError,
+    LimitError,
+    QCodecError,
+    TruncatedError,
+    UnsupportedError,
+)
+from qcodec.quantize.lossless import Lossless
+from qcodec.quantize.uniform import Uniform
+from qcodec.stages import Coder, Quantizer, Stage
+
+__all__ = ["Bitpack", "Codec", "Huffman", "Lossless", "Uniform", "parse"]
+
+MAX_CODEC_CHARS = 1000
+_CHUNK = 1 << 20
+_BATCH_CHUNKS = 32  # encoded at once: bounds what a huge tensor holds in memory
+
+_ERRORS: dict[int, type[QCodecError]] = {
+    1: InputError,
+    2: TruncatedError,
+    3: CorruptError,
+    4: UnsupportedError,
+    5: LimitError,
+}
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A quantizer and a coder. Made by `|`, by `parse`, or from JSON.
+
+    Examples
+    --------
+    >>> import qcodec
+    >>> codec = qcodec.Uniform(bits=8, axis=0) | qcodec.Huffman()
+    >>> str(codec)
+    'uniform(bits=8, axis=0) | huffman'
+    >>> qcodec.parse(str(codec)) == codec
+    True
+    """
+
+    quantizer: Quantizer
+    coder: Coder
+
+    @staticmethod
+    def of(*stages: Stage) -> Codec:
+        """A codec of these stages, in order; the natural default for what is left out."""
+        quantizers = [s for s in stages if isinstance(s, Quantizer)]
+        coders = [s for s in stages if isinstance(s, Coder)]
+        if len(quantizers) > 1 or len(coders) > 1 or [*quantizers, *coders] != list(stages):
+            joined = " | ".join(str(s) for s in stages)
+            raise ValueError(f"{joined}: a codec is one quantizer, then one coder")
+        quantizer = quantizers[0] if quantizers else Lossless()
+        if coders:
+            return Codec(quantizer, coders[0])
+        default = registry.stages("coder")[quantizer.default_coder]
+        coder = default()
+        assert isinstance(coder, Coder)
+        return Codec(quantizer, coder)
+
+    def __or__(self, other: object) -> Codec:
+        if isinstance(other, Coder):
+            return Codec(self.quantizer, other)
+        raise ValueError(f"{self} | {other}: only a coder may follow a quantizer")
+
+    def __str__(self) -> str:
+        return f"{self.quantizer} | {self.coder}"
+
+    @property
+    def lossy(self) -> bool:
+        """Whether decoding may give other values than went in."""
+        return self.quantizer.lossy
+
+    def get_config(self) -> dict[str, Any]:
+        """Plain JSON: ``{"quantizer": {...}, "coder": {...}}``."""
+        return {"quantizer": self.quantizer.get_config(), "coder": self.coder.get_config()}
+
+    @staticmethod
+    def from_config(config: object) -> Codec:
+        """The codec of `get_config`.
+
+        Raises
+        ------
+        CorruptError
+            No config: wrong types, missing or unknown options, values out of range.
+        UnsupportedError
+            A stage that this version does not know.
+        """
+        if not isinstance(config, dict) or list(config) != ["quantizer", "coder"]:
+            raise CorruptError("codec config: not an object of quantizer and coder")
+        quantizer = _stage_from_config("quantizer", config["quantizer"])
+        coder = _stage_from_config("coder", config["coder"])
+        assert isinstance(quantizer, Quantizer)
+        assert isinstance(coder, Coder)
+        return Codec(quantizer, coder)
+
+
+def _stage_from_config(kind: str, config: object) -> Stage:
+    if not isinstance(config, dict) or not isinstance(config.get("name"), str):
+        raise CorruptError(f"codec config: the {kind} has no name")
+    cls = registry.lookup(kind, config["name"])
+    if cls is None:
+        raise UnsupportedError(
+            f"unknown {kind} {config['name']!r}: written by a newer qcodec, or not by qcodec"
+        )
+    options = {k: v for k, v in config.items() if k != "name"}
+    try:
+        stage = cls.from_config(options)
+    except (TypeError, ValueError) as error:
+        raise CorruptError(f"codec config of {config['name']}: {error}") from None
+    if list(stage.get_config()) != list(config):
+        raise CorruptError(f"codec config of {config['name']}: options missing or out of order")
+    return stage
+
+
+def parse(text: str) -> Codec:
+    """A codec from its string.
+
+    Parameters
+    ----------
+    text : str
+        Stages joined by ``|``, each a name with Python keyword arguments, such as
+        ``"uniform(bits=4, group=64) | huffman"``. Values are literals; nothing is evaluated.
+
+    Raises
+    ------
+    InputError
+        The string is no codec; the message says what in it is wrong.
+    """
+    if len(text) > MAX_CODEC_CHARS:
+        raise InputError(f"codec string of {len(text)} characters, limit {MAX_CODEC_CHARS}")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise InputError(f"codec {text!r}: not of the form 'quantizer(option=value) | coder'") from None
+    try:
+        return Codec.of(*(_parse_stage(node) for node in _operands(tree)))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"codec {text!r}: {error}") from None
+
+
+def _operands(node: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        yield from _operands(node.left)
+        yield node.right
+    else:
+        yield node
+
+
+def _parse_stage(node: ast.expr) -> Stage:
+    call = node if isinstance(node, ast.Call) else None
+    name = call.func if call else node
+    if not isinstance(name, ast.Name):
+        raise ValueError(f"{ast.unparse(node)} is no stage")
+    cls = registry.lookup("quantizer", name.id) or registry.lookup("coder", name.id)
+    if cls is None:
+        known = sorted([*registry.stages("quantizer"), *registry.stages("coder")])
+        raise ValueError(f"unknown stage {name.id!r}; known are {', '.join(known)}")
+    if call is None:
+        return cls()
+    if call.args:
+        raise ValueError(f"{name.id}: options are written name=value")
+    options = {}
+    for keyword in call.keywords:
+        if keyword.arg is None:
+            raise ValueError(f"{name.id}: options are written name=value")
+        try:
+            options[keyword.arg] = ast.literal_eval(keyword.value)
+        except ValueError:
+            raise ValueError(f"{name.id}: {keyword.arg} must be a number, True, False or None") from None
+    return cls(**options)
+
+
+def resolve_threads(threads: int | None) -> int:
+    """`threads`, or as many as the process may run on."""
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise ValueError(f"threads must be a positive int, got {threads!r}")
+    return min(threads, 1024)
+
+
+def make_job(codec: Codec, dtype: str, shape: tuple[int, ...]) -> _core.Job:
+    """The native job for one tensor.
+
+    Raises
+    ------
+    InputError
+        The codec does not take this dtype or shape.
+    """
+    if codec.lossy and dtype not in LOSSY_DTYPES:
+        raise InputError(f"{codec.quantizer.name} takes floating dtypes, not {dtype}; use lossless")
+    n = math.prod(shape)
+    try:
+        options = codec.quantizer.job_options(shape, n)
+    except ValueError as error:
+        raise InputError(f"{codec.quantizer}: {error}") from None
+    return _core.Job(
+        quantizer=codec.quantizer.wire_id,
+        coder=codec.coder.wire_id,
+        dtype=DTYPE_CODES[dtype],
+        n=n,
+        **options,
+    )
+
+
+def encode_chunks(
+    array: npt.NDArray[Any], dtype: str, codec: Codec, what: str, threads: int | None
+) -> Iterator[bytes]:
+    """Chunks of one tensor, in order. `what` names the tensor in errors."""
+    count = resolve_threads(threads)
+    try:
+        job = make_job(codec, dtype, array.shape)
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from None
+    data = flat_bytes(array)
+    chunks = -(-array.size // _CHUNK)
+    try:
+        scales, zero_points = codec.quantizer.fit(job, data)
+        for first in range(0, chunks, _BATCH_CHUNKS):
+            batch = min(_BATCH_CHUNKS, chunks - first)
+            yield from job.encode(data, scales, zero_points, first, batch, count)
+    except _core.Failure as failure:
+        _raise_encode(failure, array, codec, what)
+
+
+def symbol_planes(array: npt.NDArray[Any], dtype: str, codec: Codec) -> npt.NDArray[np.uint8]:
+    """What the coder sees: symbols of all planes, shape (planes, n). For statistics."""
+    job = make_job(codec, dtype, array.shape)
+    data = flat_bytes(array)
+    try:
+        return job.forward(data, *codec.quantizer.fit(job, data))
+    except _core.Failure as failure:
+        _raise_encode(failure, array, codec, "array")
+
+
+def _raise_encode(
+    failure: _core.Failure, array: npt.NDArray[Any], codec: Codec, what: str
+) -> NoReturn:
+    code, at, reason, _ = failure.args
+    if code != 1:
+        raise _ERRORS.get(code, QCodecError)(f"{what}: {reason}") from None
+    index = tuple(int(i) for i in np.unravel_index(at, array.shape)) if array.ndim else ()
+    value = array[index]
+    raise InputError(
+        f"{what}: element {list(index)} is {value}, {reason}; {codec.quantizer.name} cannot "
+        "encode it, lossless can"
+    ) from None
+
+
+def decode_range(
+    codec: Codec,
+    entry: Entry,
+    source: int | npt.NDArray[np.uint8],
+    out: npt.NDArray[Any],
+    out_dtype: str,
+    begin: int,
+    end: int,
+    *,
+    verify: bool,
+    threads: int | None,
+    where: str,
+) -> None:
+    """Elements ``begin..end`` of a stored tensor into `out`, C-contiguous, of that many elements.
+
+    Raises
+    ------
+    CorruptError, TruncatedError
+        The chunk's bytes are damaged; the message names file, tensor, chunk and byte.
+    """
+    try:
+        job = make_job(codec, entry.dtype, entry.shape)
+    except InputError as error:
+        raise CorruptError(f"{where}: {error}") from None
+    try:
+        job.decode(
+            source,
+            entry.offsets,
+            entry.lengths,
+            entry.hashes,
+            entry.key,
+            begin,
+            end,
+            verify,
+            out.reshape(-1).view(np.uint8),
+            DTYPE_CODES[out_dtype],
+            resolve_threads(threads),
+        )
+    except _core.Failure as failure:
+        code, at, reason, chunk = failure.args
+        if code == 6:
+            raise OSError(at, f"{os.strerror(at)}: {reason} of {where}") from None
+        byte = int(entry.offsets[chunk]) + at
+        raise _ERRORS[code](f"{where}: chunk {chunk}, byte {byte}: {reason}") from None
+
+
+def empty_output(shape: tuple[int, ...], dtype: str, where: str) -> npt.NDArray[Any]:
+    """An uninitialised array; one that memory cannot hold is a `LimitError`."""
+    try:
+        return np.empty(shape, numpy_dtype(dtype))
+    except (MemoryError, ValueError):
+        raise LimitError(f"{where}: {math.prod(shape)} elements do not fit in memory") from None

@@ -1,0 +1,1 @@
+"""Quantizers: one class per file, the kernel of the same name in ``csrc/quantize``."""

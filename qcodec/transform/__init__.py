@@ -1,0 +1,1 @@
+"""Invertible maps of floats in front of a quantizer."""
