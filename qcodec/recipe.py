@@ -2,7 +2,6 @@
 
 import fnmatch
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -100,6 +99,8 @@ class Recipe:
         InputError
             The file is not TOML, or not a recipe.
         """
+        import tomllib  # only recipes in files need it, and every load would pay for it
+
         where = fspath(path)
         with open(path, "rb") as stream:
             try:

@@ -2,9 +2,6 @@
 //
 // A rotation by one bit puts the sign of a float below its mantissa, so that the top plane is the exponent
 // (of bfloat16 and float32, exactly) and codes well; zigzag does the same for small integers.
-#include <algorithm>
-#include <type_traits>
-
 #include "core/bits.hpp"
 #include "quantize/floats.hpp"
 #include "quantize/lossless.hpp"
@@ -13,41 +10,18 @@
 namespace qc {
 namespace {
 
-template <class T>
-T map_word(T x, Mapping m) noexcept {
-    constexpr unsigned top = 8 * sizeof(T) - 1;
-    const T sign = static_cast<T>(x >> top);
-    if (m == Mapping::kRotate) return static_cast<T>(static_cast<T>(x << 1) | sign);
-    if (m == Mapping::kZigzag) return static_cast<T>(static_cast<T>(x << 1) ^ static_cast<T>(0 - sign));
-    return x;
-}
-
-template <class T>
-void split(const std::uint8_t* data, std::size_t n, Mapping m, std::uint8_t* planes) noexcept {
-    for (std::size_t i = 0; i < n; ++i) {
-        const T y = map_word(load<T>(data + i * sizeof(T)), m);
-        for (std::size_t k = 0; k < sizeof(T); ++k) {
-            planes[k * kChunk + i] = static_cast<std::uint8_t>(y >> (8 * (sizeof(T) - 1 - k)));
-        }
-    }
-}
-
 Status forward(const TensorSpec& t, ChunkRange range, const std::uint8_t* data, const Params&,
                Workspace& workspace, ChunkSymbols& out) {
     const std::size_t bytes = item_bytes(t.dtype);
     std::uint8_t* planes = workspace.get(Workspace::kSymbols, bytes * kChunk);
-    const Mapping m = mapping_of(t.dtype);
-    switch (bytes) {
-        case 1: split<std::uint8_t>(data, range.count, m, planes); break;
-        case 2: split<std::uint16_t>(data, range.count, m, planes); break;
-        case 4: split<std::uint32_t>(data, range.count, m, planes); break;
-        default: split<std::uint64_t>(data, range.count, m, planes); break;
-    }
+    std::uint8_t* plane[Workspace::kPlanes];
+    for (std::size_t k = 0; k < bytes; ++k) plane[k] = planes + k * kChunk;
+    split_planes.pick()(data, bytes, mapping_of(t.dtype), range.count, plane);
     out.section = {};
     out.planes = static_cast<unsigned>(bytes);
     for (unsigned k = 0; k < out.planes; ++k) {
         out.bits[k] = 8;
-        out.symbols[k] = planes + k * kChunk;
+        out.symbols[k] = plane[k];
     }
     return kOkStatus;
 }
@@ -84,8 +58,29 @@ const RegisterQuantizer registered{kLossless};
 
 }  // namespace
 
+namespace {
+
 template <class T>
-static void merge(const std::uint8_t* const* planes, Mapping m, std::size_t n,
+T map_word(T x, Mapping m) noexcept {
+    constexpr unsigned top = 8 * sizeof(T) - 1;
+    const T sign = static_cast<T>(x >> top);
+    if (m == Mapping::kRotate) return static_cast<T>(static_cast<T>(x << 1) | sign);
+    if (m == Mapping::kZigzag) return static_cast<T>(static_cast<T>(x << 1) ^ static_cast<T>(0 - sign));
+    return x;
+}
+
+template <class T>
+void split(const std::uint8_t* in, Mapping m, std::size_t n, std::uint8_t* const* planes) noexcept {
+    for (std::size_t i = 0; i < n; ++i) {
+        const T y = map_word(load<T>(in + i * sizeof(T)), m);
+        for (std::size_t k = 0; k < sizeof(T); ++k) {
+            planes[k][i] = static_cast<std::uint8_t>(y >> (8 * (sizeof(T) - 1 - k)));
+        }
+    }
+}
+
+template <class T>
+void merge(const std::uint8_t* const* planes, Mapping m, std::size_t n,
                   std::uint8_t* out) noexcept {
     constexpr unsigned top = 8 * sizeof(T) - 1;
     for (std::size_t i = 0; i < n; ++i) {
@@ -101,6 +96,18 @@ static void merge(const std::uint8_t* const* planes, Mapping m, std::size_t n,
     }
 }
 
+}  // namespace
+
+void split_planes_portable(const std::uint8_t* in, std::size_t bytes, Mapping m, std::size_t n,
+                           std::uint8_t* const* planes) {
+    switch (bytes) {
+        case 1: split<std::uint8_t>(in, m, n, planes); break;
+        case 2: split<std::uint16_t>(in, m, n, planes); break;
+        case 4: split<std::uint32_t>(in, m, n, planes); break;
+        default: split<std::uint64_t>(in, m, n, planes); break;
+    }
+}
+
 void merge_planes_portable(const std::uint8_t* const* planes, std::size_t bytes, Mapping m,
                            std::size_t n, std::uint8_t* out) {
     switch (bytes) {
@@ -111,6 +118,14 @@ void merge_planes_portable(const std::uint8_t* const* planes, std::size_t bytes,
     }
 }
 
+#if QC_X86
+constinit const Variants<MergeFn> merge_planes{merge_planes_portable, merge_planes_avx2,
+                                               merge_planes_avx512};
+constinit const Variants<SplitFn> split_planes{split_planes_portable, split_planes_avx2,
+                                               split_planes_avx512};
+#else
 constinit const Variants<MergeFn> merge_planes{merge_planes_portable};
+constinit const Variants<SplitFn> split_planes{split_planes_portable};
+#endif
 
 }  // namespace qc

@@ -1,4 +1,4 @@
-// quantize/lossless.hpp - merging byte planes back into words, with its variants.
+// quantize/lossless.hpp - words to byte planes and back, with their variants.
 #pragma once
 
 #include <cstddef>
@@ -25,9 +25,26 @@ constexpr Mapping mapping_of(DType d) noexcept {
 using MergeFn = void (*)(const std::uint8_t* const* planes, std::size_t bytes, Mapping m,
                          std::size_t n, std::uint8_t* out);
 
+// n words to `bytes` planes of n bytes each.
+using SplitFn = void (*)(const std::uint8_t* in, std::size_t bytes, Mapping m, std::size_t n,
+                         std::uint8_t* const* planes);
+
 void merge_planes_portable(const std::uint8_t* const* planes, std::size_t bytes, Mapping m,
                            std::size_t n, std::uint8_t* out);
+void split_planes_portable(const std::uint8_t* in, std::size_t bytes, Mapping m, std::size_t n,
+                           std::uint8_t* const* planes);
+#if QC_X86
+void merge_planes_avx2(const std::uint8_t* const* planes, std::size_t bytes, Mapping m,
+                       std::size_t n, std::uint8_t* out);
+void split_planes_avx2(const std::uint8_t* in, std::size_t bytes, Mapping m, std::size_t n,
+                       std::uint8_t* const* planes);
+void merge_planes_avx512(const std::uint8_t* const* planes, std::size_t bytes, Mapping m,
+                         std::size_t n, std::uint8_t* out);
+void split_planes_avx512(const std::uint8_t* in, std::size_t bytes, Mapping m, std::size_t n,
+                         std::uint8_t* const* planes);
+#endif
 
 extern const Variants<MergeFn> merge_planes;
+extern const Variants<SplitFn> split_planes;
 
 }  // namespace qc

@@ -1,7 +1,6 @@
 """Writes a .qc file front to back in constant memory: chunks, then index, then trailer."""
 
 import os
-import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -151,7 +150,7 @@ class AtomicFile:
         # Through a symbolic link: the link stays, its target is replaced.
         self._target = Path(os.path.realpath(path))
         self._temporary = self._target.with_name(
-            f".{self._target.name[:200]}.{secrets.token_hex(8)}.tmp"
+            f".{self._target.name[:200]}.{os.urandom(8).hex()}.tmp"
         )
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         self.stream: IO[bytes] = os.fdopen(os.open(self._temporary, flags, 0o666), "wb")
