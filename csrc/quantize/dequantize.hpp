@@ -15,7 +15,8 @@ struct Runs {
     const float* scales;
     const std::int32_t* zero_points;  // null: `zero_point` for all
     std::int32_t zero_point;
-    std::int32_t factor;              // q = factor * symbol - zero point
+    std::int32_t factor;              // q = factor * symbol - zero point; 1 or 2
+    unsigned width;                   // symbols are below 2^width; 16 where `high` is given
     std::uint64_t entries;
     std::uint64_t inner;
     std::uint64_t entry;              // of the first element
@@ -26,17 +27,18 @@ struct Runs {
     }
 };
 
-// n elements; `high` is null for symbols of up to 8 bits, else symbol = high * 256 + low.
+// n elements of dtype `to` (is_float); `high` is null for symbols of up to 8 bits, else
+// symbol = high * 256 + low. The product is a float32, then rounded to `to`.
 using DequantizeFn = void (*)(const std::uint8_t* high, const std::uint8_t* low, std::size_t n,
-                              const Runs& runs, float* out);
+                              const Runs& runs, std::uint8_t* out, DType to);
 
 void dequantize_portable(const std::uint8_t* high, const std::uint8_t* low, std::size_t n,
-                         const Runs& runs, float* out);
+                         const Runs& runs, std::uint8_t* out, DType to);
 #if QC_X86
 void dequantize_avx2(const std::uint8_t* high, const std::uint8_t* low, std::size_t n,
-                     const Runs& runs, float* out);
+                     const Runs& runs, std::uint8_t* out, DType to);
 void dequantize_avx512(const std::uint8_t* high, const std::uint8_t* low, std::size_t n,
-                       const Runs& runs, float* out);
+                       const Runs& runs, std::uint8_t* out, DType to);
 #endif
 
 extern const Variants<DequantizeFn> dequantize;

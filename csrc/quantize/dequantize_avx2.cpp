@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "quantize/floats.hpp"
+
 #pragma GCC push_options
 #pragma GCC target("avx2")
 
@@ -27,7 +29,7 @@ void dequantize_runs(const std::uint8_t* high, const std::uint8_t* low, std::siz
                      const Runs& runs, float* out) {
     std::uint64_t entry = runs.entry;
     std::uint64_t left = runs.left;
-    const __m256i doubled = _mm256_set1_epi32(runs.factor - 1);  // 0 or 1: add the symbol again
+    const __m128i shift = _mm_cvtsi32_si128(runs.factor - 1);
     for (std::size_t i = 0; i < n;) {
         const std::size_t end = i + static_cast<std::size_t>(std::min<std::uint64_t>(left, n - i));
         const float scale = runs.scales[entry];
@@ -36,8 +38,7 @@ void dequantize_runs(const std::uint8_t* high, const std::uint8_t* low, std::siz
         const __m256i zeros = _mm256_set1_epi32(zero);
         for (; i + 8 <= end; i += 8) {
             const __m256i s = symbols8<kWide>(high, low, i);
-            const __m256i q =
-                _mm256_sub_epi32(_mm256_add_epi32(s, _mm256_mullo_epi32(s, doubled)), zeros);
+            const __m256i q = _mm256_sub_epi32(_mm256_sll_epi32(s, shift), zeros);
             _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_cvtepi32_ps(q), scales));
         }
         for (; i < end; ++i) {
@@ -54,6 +55,7 @@ template <bool kWide>
 void dequantize_each(const std::uint8_t* high, const std::uint8_t* low, std::size_t n,
                      const Runs& runs, float* out) {
     std::uint64_t entry = runs.entry;
+    const __m128i shift = _mm_cvtsi32_si128(runs.factor - 1);
     for (std::size_t i = 0; i < n;) {
         const std::size_t end =
             i + static_cast<std::size_t>(std::min<std::uint64_t>(runs.entries - entry, n - i));
@@ -63,8 +65,7 @@ void dequantize_each(const std::uint8_t* high, const std::uint8_t* low, std::siz
                     ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(runs.zero_points + entry))
                     : _mm256_set1_epi32(runs.zero_point);
             const __m256i s = symbols8<kWide>(high, low, i);
-            const __m256i q = _mm256_sub_epi32(
-                _mm256_mullo_epi32(s, _mm256_set1_epi32(runs.factor)), zeros);
+            const __m256i q = _mm256_sub_epi32(_mm256_sll_epi32(s, shift), zeros);
             _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_cvtepi32_ps(q),
                                                     _mm256_loadu_ps(runs.scales + entry)));
         }
@@ -76,16 +77,37 @@ void dequantize_each(const std::uint8_t* high, const std::uint8_t* low, std::siz
     }
 }
 
-}  // namespace
-
-void dequantize_avx2(const std::uint8_t* high, const std::uint8_t* low, std::size_t n,
-                     const Runs& runs, float* out) {
+void dequantize_f32(const std::uint8_t* high, const std::uint8_t* low, std::size_t n,
+                    const Runs& runs, float* out) {
     if (runs.inner == 1) {
         high == nullptr ? dequantize_each<false>(high, low, n, runs, out)
                         : dequantize_each<true>(high, low, n, runs, out);
     } else {
         high == nullptr ? dequantize_runs<false>(high, low, n, runs, out)
                         : dequantize_runs<true>(high, low, n, runs, out);
+    }
+}
+
+}  // namespace
+
+void dequantize_avx2(const std::uint8_t* high, const std::uint8_t* low, std::size_t n,
+                     const Runs& runs, std::uint8_t* out, DType to) {
+    if (to == DType::kF32) {
+        dequantize_f32(high, low, n, runs, reinterpret_cast<float*>(out));
+        return;
+    }
+    // By way of a few floats that stay in L1.
+    constexpr std::size_t kPart = 512;
+    alignas(32) float part[kPart];
+    const std::size_t item = item_bytes(to);
+    Runs rest = runs;
+    for (std::size_t i = 0; i < n; i += kPart) {
+        const std::size_t m = std::min(kPart, n - i);
+        dequantize_f32(high == nullptr ? nullptr : high + i, low + i, m, rest, part);
+        from_f32_avx2(part, m, out + i * item, to);
+        const std::uint64_t passed = runs.inner - runs.left + i + m;  // since the first run began
+        rest.entry = (runs.entry + passed / runs.inner) % runs.entries;
+        rest.left = runs.inner - passed % runs.inner;
     }
 }
 

@@ -242,7 +242,8 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
 
 // Symbol 0 stands for the next escaped value; the multiply by the one scale is redone for it.
 Status patch_escapes(ChunkState& state, const std::uint8_t* high, const std::uint8_t* low,
-                     std::size_t n, float* out) noexcept {
+                     std::size_t n, std::uint8_t* out, DType out_dtype) noexcept {
+    const std::size_t item = item_bytes(out_dtype);
     const std::size_t escapes = state.escapes.size() / 4;
     const float scale = state.scales[0];
     const std::uint8_t* scan = high != nullptr ? high : low;
@@ -252,32 +253,30 @@ Status patch_escapes(ChunkState& state, const std::uint8_t* high, const std::uin
         i = static_cast<std::size_t>(static_cast<const std::uint8_t*>(hit) - scan);
         if (low[i] != 0) continue;
         if (state.escapes_used == escapes) return corrupt("uniform: more escape symbols than values");
-        out[i] = static_cast<float>(
-                     load<std::int32_t>(state.escapes.data() + 4 * state.escapes_used++)) * scale;
+        const auto q = load<std::int32_t>(state.escapes.data() + 4 * state.escapes_used++);
+        const float value = static_cast<float>(q) * scale;
+        from_f32_portable(&value, 1, out + i * item, out_dtype);
     }
     return kOkStatus;
 }
 
 Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
                const std::uint8_t* const* planes, std::size_t at, std::size_t n, std::uint8_t* out,
-               DType out_dtype, Workspace& workspace) noexcept {
+               DType out_dtype, Workspace&) noexcept {
     const std::uint8_t* high = state.width == 16 ? planes[0] : nullptr;
     const std::uint8_t* low = state.width == 16 ? planes[1] : planes[0];
-    // float32 output may be unaligned for float only if the caller's array is: bind/ refuses that.
-    float* block = out_dtype == DType::kF32 ? reinterpret_cast<float*>(out)
-                                            : workspace.get_as<float>(Workspace::kConvert, 8192);
     const std::uint64_t element = range.first + at;
     const Runs runs{state.scales,
                     state.zero_points,
                     state.zero_point,
                     is_sign_grid(t) ? 2 : 1,
+                    state.width,
                     state.entries,
                     t.inner,
                     range.entry(t, element),
                     t.inner - element % t.inner};
-    dequantize.pick()(high, low, n, runs, block);
-    if (!state.escapes.empty()) QC_TRY(patch_escapes(state, high, low, n, block));
-    if (out_dtype != DType::kF32) from_f32.pick()(block, n, out, out_dtype);
+    dequantize.pick()(high, low, n, runs, out, out_dtype);
+    if (!state.escapes.empty()) return patch_escapes(state, high, low, n, out, out_dtype);
     return kOkStatus;
 }
 

@@ -1,0 +1,58 @@
+"""Whole-call decode and encode of MiniLM from Python, beside memcpy of the same output.
+
+One thread, preallocated output: ``qcodec.decode(blob, out=out, threads=1)``.
+"""
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from data import minilm
+
+import qcodec
+
+CODECS = [
+    "uniform(bits=8, axis=0) | bitpack",
+    "uniform(bits=4, group=64) | bitpack",
+    "uniform(bits=8, axis=0) | huffman",
+    "uniform(bits=4, group=64) | huffman",
+    "lossless | huffman",
+]
+DTYPES = {"f32": np.float32, "bf16": ml_dtypes.bfloat16, "f16": np.float16}
+
+
+def rows() -> Any:
+    """MiniLM as one matrix with 384 columns."""
+    w = minilm()
+    return w[: w.size // 384 * 384].reshape(-1, 384)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_copy(benchmark: Any, dtype: str) -> None:
+    benchmark.group = f"decode to {dtype}"
+    source = rows().astype(DTYPES[dtype])
+    out = np.ones_like(source)
+    benchmark.extra_info.update(weights=source.size, role="memcpy")
+    benchmark.pedantic(np.copyto, (out, source), rounds=25, warmup_rounds=2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("codec", CODECS)
+def test_decode(benchmark: Any, codec: str, dtype: str) -> None:
+    benchmark.group = f"decode to {dtype}"
+    weights = rows()
+    blob = qcodec.encode(weights, codec)
+    out = np.ones(weights.shape, DTYPES[dtype])
+    benchmark.extra_info.update(weights=weights.size, bits=8 * len(blob) / weights.size)
+    benchmark.pedantic(
+        qcodec.decode, (blob,), {"out": out, "threads": 1}, rounds=25, warmup_rounds=2
+    )
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_encode(benchmark: Any, codec: str) -> None:
+    benchmark.group = "encode from f32"
+    weights = rows()
+    benchmark.extra_info.update(weights=weights.size)
+    benchmark.pedantic(qcodec.encode, (weights, codec), {"threads": 1}, rounds=5, warmup_rounds=1)
