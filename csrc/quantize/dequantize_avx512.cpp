@@ -75,17 +75,20 @@ template <class Body>
     }
 }
 
-inline __m512 products(const Runs& runs, std::uint64_t entry, __m512i levels) noexcept {
-    const __m512i q = _mm512_sub_epi32(levels, _mm512_set1_epi32(runs.zero(entry)));
-    return _mm512_mul_ps(_mm512_cvtepi32_ps(q), _mm512_set1_ps(runs.scales[entry]));
+// q of symbols 0..15, for the zero point of an entry.
+inline __m512 levels16(const Runs& runs, std::uint64_t entry) noexcept {
+    const __m512i iota = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i scaled = _mm512_mullo_epi32(iota, _mm512_set1_epi32(runs.factor));
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(scaled, _mm512_set1_epi32(runs.zero(entry))));
 }
 
 template <DType kTo>
 void dequantize_table(const std::uint8_t* low, std::size_t n, const Runs& runs, std::uint8_t* at) {
-    const __m512i iota = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i levels = _mm512_mullo_epi32(iota, _mm512_set1_epi32(runs.factor));
+    const bool shared = runs.zero_points == nullptr;
+    const __m512 same = levels16(runs, runs.entry);
     for_each_run(n, runs, [&](std::size_t i, std::size_t end, std::uint64_t entry) {
-        const __m512 table = products(runs, entry, levels);
+        const __m512 levels = shared ? same : levels16(runs, entry);
+        const __m512 table = _mm512_mul_ps(levels, _mm512_set1_ps(runs.scales[entry]));
         if constexpr (kTo == DType::kF32) {
             const Out<kTo> out{at};
             for (; i + 16 <= end; i += 16) {
