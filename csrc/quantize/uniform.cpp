@@ -9,6 +9,7 @@
 #include "core/bits.hpp"
 #include "quantize/dequantize.hpp"
 #include "quantize/floats.hpp"
+#include "quantize/quantize.hpp"
 
 namespace qc {
 namespace {
@@ -18,32 +19,24 @@ constexpr std::uint8_t kWideZeroPoints = 2;
 
 // ---- encoding
 
-// Symbols of one run. round(w / scale) is exact in double; ties go to even.
-//   ensures  -reach <= q <= reach, then + zero, then 0..max_symbol
-void quantize_run(const float* w, std::size_t n, float scale, std::int32_t zero, double reach,
-                  std::int32_t max_symbol, std::int32_t* q) noexcept {
-    if (scale == 0.0f) {
-        std::fill_n(q, n, std::clamp(zero, 0, max_symbol));
-        return;
-    }
-    const double step = scale;
+// All weights finite, and within 2^24 steps of zero where a step is given (0: none is).
+Status check_reach(const float* w, std::size_t n, float step, std::uint64_t first) noexcept {
+    const float reach = step == 0.0f ? std::numeric_limits<float>::max()
+                                     : static_cast<float>(kMaxEscape) * step;
+    // Magnitudes compare as integers, NaN and infinity above all finite ones, without branches.
+    const std::uint32_t limit = std::min(std::bit_cast<std::uint32_t>(reach), 0x7F7FFFFFu);
+    std::uint32_t most = 0;
     for (std::size_t i = 0; i < n; ++i) {
-        const double x = std::clamp(static_cast<double>(w[i]) / step, -reach, reach);
-        // 1.5 * 2^52 pushes the fraction out of the mantissa: rounds to nearest even without SSE4
-        const double rounded = x + 6755399441055744.0 - 6755399441055744.0;
-        q[i] = std::clamp(static_cast<std::int32_t>(rounded) + zero, 0, max_symbol);
+        most = std::max(most, std::bit_cast<std::uint32_t>(w[i]) & 0x7FFFFFFFu);
     }
-}
-
-Status check_reach(const float* w, std::size_t n, float step, std::uint64_t first,
-                   bool by_step) noexcept {
-    const float reach = by_step ? static_cast<float>(kMaxEscape) * step
-                                : std::numeric_limits<float>::infinity();
+    if (most <= limit) return kOkStatus;
     for (std::size_t i = 0; i < n; ++i) {
         if (!std::isfinite(w[i])) return {Code::kInput, first + i, "not a finite float32"};
-        if (std::fabs(w[i]) > reach) return {Code::kInput, first + i, "more than 2^24 steps from zero"};
+        if (std::fabs(w[i]) > reach) break;
     }
-    return kOkStatus;
+    std::size_t i = 0;
+    while (std::fabs(w[i]) <= reach) ++i;
+    return {Code::kInput, first + i, "more than 2^24 steps from zero"};
 }
 
 // The narrowest width whose symmetric range holds all q, or 8 or 16 with the rest escaped.
@@ -55,45 +48,65 @@ unsigned choose_width(const std::int32_t* q, std::size_t n) noexcept {
         reach = std::max(reach, magnitude);
         wide += magnitude > 127;
     }
-    if (reach <= 127) return static_cast<unsigned>(std::max(1, 1 + static_cast<int>(std::bit_width(reach))));
+    if (reach <= 127) {
+        return static_cast<unsigned>(std::max(1, 1 + static_cast<int>(std::bit_width(reach))));
+    }
     return wide <= n / 32 ? 8 : 16;  // an escape costs 32 bits, a second plane 8 bits an element
 }
 
-Status quantize_chunk(const TensorSpec& t, ChunkRange range, const std::uint8_t* data,
-                      const Params& params, std::int32_t* q, Workspace& workspace) {
-    float* block = workspace.get_as<float>(Workspace::kConvert, 8192);
-    const auto convert = to_f32.pick();
-    const bool by_step = t.bits == 0;
-    const std::int32_t max_symbol =
-        by_step ? 2 * kMaxEscape : static_cast<std::int32_t>((std::int64_t{1} << t.bits) - 1);
-    const double reach = by_step ? kMaxEscape + 1.0
-                         : t.symmetric ? (1 << (t.bits - 1)) - (t.bits > 1 ? 1 : 0)
-                                       : 2.0 * kMaxEscape;
-    const std::size_t item = item_bytes(t.dtype);
-    for (std::size_t at = 0; at < range.count; at += 8192) {
-        const std::size_t n = std::min<std::size_t>(8192, range.count - at);
-        convert(data + at * item, t.dtype, n, block);
-        QC_TRY(check_reach(block, n, by_step ? params.scales[0] : 1.0f, range.first + at, by_step));
-        std::uint64_t element = range.first + at;
-        for (std::size_t i = 0; i < n;) {
-            const std::uint64_t group = element / t.inner % t.dim;
-            const auto m = static_cast<std::size_t>(
-                std::min<std::uint64_t>(t.inner - element % t.inner, n - i));
-            const float scale = params.scales[group];
-            if (is_sign_grid(t)) {
-                for (std::size_t k = i; k < i + m; ++k) q[at + k] = block[k] >= 0.0f;
-            } else {
-                const std::int32_t zero = by_step ? kMaxEscape
-                                          : t.symmetric ? default_zero_point(t.bits)
-                                                        : params.zero_points[group];
-                quantize_run(block + i, m, scale, zero, reach, max_symbol, q + at + i);
-            }
-            i += m;
-            element += m;
+Grid make_grid(const TensorSpec& t, const Params& params, std::uint64_t element) noexcept {
+    Grid grid{params.scales.data(),
+              t.symmetric ? nullptr : params.zero_points.data(),
+              0,
+              2.0 * kMaxEscape,
+              0,
+              t.dim,
+              t.inner,
+              element / t.inner % t.dim,
+              t.inner - element % t.inner};
+    if (t.bits == 0) {  // symbols are q + 2^24 until the width is known
+        grid.zero_point = kMaxEscape;
+        grid.max_symbol = 2 * kMaxEscape;
+    } else {
+        grid.max_symbol = static_cast<std::int32_t>((std::int64_t{1} << t.bits) - 1);
+        if (t.symmetric) {
+            grid.zero_point = default_zero_point(t.bits);
+            grid.reach = grid.zero_point - 1;
         }
-        for (std::size_t k = at; by_step && k < at + n; ++k) q[k] -= kMaxEscape;
+    }
+    return grid;
+}
+
+// Block by block: symbols of [at, at + n) to sink(at, symbols, n).
+template <class Sink>
+Status quantize_blocks(const TensorSpec& t, ChunkRange range, const std::uint8_t* data,
+                       const Params& params, Workspace& workspace, Sink sink) {
+    constexpr std::size_t kStep = 8192;
+    float* block = workspace.get_as<float>(Workspace::kConvert, kStep);
+    std::int32_t* symbols = workspace.get_as<std::int32_t>(Workspace::kStaging, kStep);
+    const auto convert = to_f32.pick();
+    const auto kernel = quantize.pick();
+    const std::size_t item = item_bytes(t.dtype);
+    for (std::size_t at = 0; at < range.count; at += kStep) {
+        const std::size_t n = std::min(kStep, range.count - at);
+        const std::uint64_t element = range.first + at;
+        convert(data + at * item, t.dtype, n, block);
+        QC_TRY(check_reach(block, n, t.bits == 0 ? params.scales[0] : 0.0f, element));
+        if (is_sign_grid(t)) {
+            for (std::size_t k = 0; k < n; ++k) symbols[k] = block[k] >= 0.0f;
+        } else {
+            kernel(block, n, make_grid(t, params, element), symbols);
+        }
+        sink(at, symbols, n);
     }
     return kOkStatus;
+}
+
+void put_planes(const std::int32_t* symbols, std::size_t n, bool wide, std::uint8_t* high,
+                std::uint8_t* low) noexcept {
+    for (std::size_t i = 0; i < n; ++i) low[i] = static_cast<std::uint8_t>(symbols[i]);
+    if (!wide) return;
+    for (std::size_t i = 0; i < n; ++i) high[i] = static_cast<std::uint8_t>(symbols[i] >> 8);
 }
 
 std::uint8_t* put_params(const TensorSpec& t, ChunkRange range, const Params& params,
@@ -130,33 +143,52 @@ std::uint8_t* put_params(const TensorSpec& t, ChunkRange range, const Params& pa
     return out;
 }
 
-Status forward(const TensorSpec& t, ChunkRange range, const std::uint8_t* data,
-               const Params& params, Workspace& workspace, ChunkSymbols& out) {
-    std::int32_t* q = workspace.get_as<std::int32_t>(Workspace::kEscapes, range.count);
-    QC_TRY(quantize_chunk(t, range, data, params, q, workspace));
-    const bool by_step = t.bits == 0;
-    const unsigned width = by_step ? choose_width(q, range.count) : t.bits;
-    const std::int32_t zero = by_step ? default_zero_point(width) : 0;
-    const std::int32_t reach = by_step ? zero - 1 : std::numeric_limits<std::int32_t>::max();
-
-    std::uint8_t* planes = workspace.get(Workspace::kSymbols, 2 * kChunk);
+// Integers to planes of symbols; what the width does not hold stays, in order, at the front of q.
+std::size_t put_escaped(std::int32_t* q, std::size_t n, unsigned width,
+                        std::uint8_t* planes) noexcept {
+    const std::int32_t zero = default_zero_point(width);
     std::uint8_t* low = width == 16 ? planes + kChunk : planes;
     std::size_t escapes = 0;
-    for (std::size_t i = 0; i < range.count; ++i) {
-        std::int32_t symbol = q[i] + zero;
-        if (by_step && std::abs(q[i]) > reach) {
-            q[escapes++] = q[i];  // in place: never ahead of the reader
-            symbol = 0;
-        }
+    for (std::size_t i = 0; i < n; ++i) {
+        const bool escaped = std::abs(q[i]) >= zero && zero > 1;
+        const std::int32_t symbol = escaped ? 0 : q[i] + zero;
         low[i] = static_cast<std::uint8_t>(symbol);
         if (width == 16) planes[i] = static_cast<std::uint8_t>(symbol >> 8);
+        if (escaped) q[escapes++] = q[i];
+    }
+    return escapes;
+}
+
+Status forward(const TensorSpec& t, ChunkRange range, const std::uint8_t* data,
+               const Params& params, Workspace& workspace, ChunkSymbols& out) {
+    std::uint8_t* planes = workspace.get(Workspace::kSymbols, 2 * kChunk);
+    unsigned width = t.bits;
+    std::size_t escapes = 0;
+    std::int32_t* q = nullptr;
+    if (t.bits != 0) {
+        QC_TRY(quantize_blocks(t, range, data, params, workspace,
+                               [&](std::size_t at, const std::int32_t* symbols, std::size_t n) {
+                                   const bool wide = width == 16;
+                                   put_planes(symbols, n, wide, planes + at,
+                                              planes + at + (wide ? kChunk : 0));
+                               }));
+    } else {
+        q = workspace.get_as<std::int32_t>(Workspace::kEscapes, range.count);
+        QC_TRY(quantize_blocks(t, range, data, params, workspace,
+                               [&](std::size_t at, const std::int32_t* symbols, std::size_t n) {
+                                   for (std::size_t k = 0; k < n; ++k) {
+                                       q[at + k] = symbols[k] - kMaxEscape;
+                                   }
+                               }));
+        width = choose_width(q, range.count);
+        escapes = put_escaped(q, range.count, width, planes);
     }
 
     const std::size_t most = 2 + kMaxVarint + 8 * range.entries(t) + 4 * escapes;
     std::uint8_t* const section = workspace.get(Workspace::kParams, most);
     std::uint8_t* p = section + 1;
     *p++ = static_cast<std::uint8_t>(width);
-    if (by_step) p += put_varint(p, escapes);
+    if (t.bits == 0) p += put_varint(p, escapes);
     p = put_params(t, range, params, section, p);
     for (std::size_t k = 0; k < escapes; ++k, p += 4) store(p, q[k]);
 
@@ -164,7 +196,7 @@ Status forward(const TensorSpec& t, ChunkRange range, const std::uint8_t* data,
     out.planes = width == 16 ? 2 : 1;
     out.bits[0] = out.bits[1] = width == 16 ? 8 : width;
     out.symbols[0] = planes;
-    out.symbols[1] = low;
+    out.symbols[1] = planes + kChunk;
     return kOkStatus;
 }
 
