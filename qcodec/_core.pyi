@@ -25,15 +25,6 @@ class Job:
     def forward(
         self, data: U8, scales: npt.NDArray[np.float32], zero_points: npt.NDArray[np.int32]
     ) -> U8: ...
-    def encode(
-        self,
-        data: U8,
-        scales: npt.NDArray[np.float32],
-        zero_points: npt.NDArray[np.int32],
-        first: int,
-        count: int,
-        threads: int,
-    ) -> list[bytes]: ...
     def decode(
         self,
         source: int | U8,
@@ -48,6 +39,19 @@ class Job:
         out_dtype: int,
         threads: int,
     ) -> None: ...
+
+class Encoder:
+    def __init__(self) -> None: ...
+    def encode(
+        self,
+        job: Job,
+        data: U8,
+        scales: npt.NDArray[np.float32],
+        zero_points: npt.NDArray[np.int32],
+        first: int,
+        count: int,
+        threads: int,
+    ) -> list[memoryview]: ...
 
 def stream_encode(coder: int, symbols: U8, bits: int) -> bytes | None: ...
 def stream_decode(coder: int, payload: U8, count: int, bits: int) -> U8: ...

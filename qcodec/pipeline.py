@@ -33,7 +33,9 @@ __all__ = ["Bitpack", "Codec", "Huffman", "Lossless", "Uniform", "parse"]
 
 MAX_CODEC_CHARS = 1000
 _CHUNK = 1 << 20
-_BATCH_CHUNKS = 32  # encoded at once: bounds what a huge tensor holds in memory
+
+# Buffers of encoders are worth keeping: see csrc/bind/module.cpp, Encoder.
+_spare_encoders: list[_core.Encoder] = []
 
 _ERRORS: dict[int, type[QCodecError]] = {
     1: InputError,
@@ -225,8 +227,8 @@ def make_job(codec: Codec, dtype: str, shape: tuple[int, ...]) -> _core.Job:
 
 def encode_chunks(
     array: npt.NDArray[Any], dtype: str, codec: Codec, what: str, threads: int | None
-) -> Iterator[bytes]:
-    """Chunks of one tensor, in order. `what` names the tensor in errors."""
+) -> Iterator[memoryview]:
+    """Chunks of one tensor, in order, each valid until the next. `what` names the tensor in errors."""
     count = resolve_threads(threads)
     try:
         job = make_job(codec, dtype, array.shape)
@@ -234,13 +236,17 @@ def encode_chunks(
         raise InputError(f"{what}: {error}") from None
     data = flat_bytes(array)
     chunks = -(-array.size // _CHUNK)
+    batch = 2 * count  # bounds memory; enough that no thread waits long for the last chunk
+    encoder = _spare_encoders.pop() if _spare_encoders else _core.Encoder()
     try:
         scales, zero_points = codec.quantizer.fit(job, data)
-        for first in range(0, chunks, _BATCH_CHUNKS):
-            batch = min(_BATCH_CHUNKS, chunks - first)
-            yield from job.encode(data, scales, zero_points, first, batch, count)
+        for first in range(0, chunks, batch):
+            n = min(batch, chunks - first)
+            yield from encoder.encode(job, data, scales, zero_points, first, n, count)
     except _core.Failure as failure:
         _raise_encode(failure, array, codec, what)
+    finally:
+        _spare_encoders[:] = [encoder]
 
 
 def symbol_planes(array: npt.NDArray[Any], dtype: str, codec: Codec) -> npt.NDArray[np.uint8]:

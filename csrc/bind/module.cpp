@@ -63,27 +63,37 @@ py::tuple fit(const TensorJob& job, const Bytes& data) {
     return py::make_tuple(scales, zeros);
 }
 
-py::list encode(TensorJob job, const Bytes& data, const Flat<float>& scales,
-                const Flat<std::int32_t>& zero_points, std::uint64_t first, std::uint64_t count,
-                unsigned threads) {
-    check_data(job, data);
-    const Params params = make_params(job, scales, zero_points);
-    require(first + count <= job.spec.chunks() && first <= first + count, "no such chunks");
-    job.threads = threads;
-    std::vector<std::vector<std::uint8_t>> chunks(count);
-    const auto in = view(data);
-    JobStatus done;
-    {
-        const py::gil_scoped_release release;
-        done = encode_tensor(job, in.data(), params, first, chunks);
+// Buffers of encoded chunks, reused from call to call: fresh pages would cost as much as encoding.
+class Encoder {
+public:
+    // Chunks [first, first + count) as memoryviews, valid until the next call or the encoder's end.
+    py::list encode(TensorJob job, const Bytes& data, const Flat<float>& scales,
+                    const Flat<std::int32_t>& zero_points, std::uint64_t first, std::uint64_t count,
+                    unsigned threads) {
+        check_data(job, data);
+        const Params params = make_params(job, scales, zero_points);
+        require(first + count <= job.spec.chunks() && first <= first + count, "no such chunks");
+        job.threads = threads;
+        chunks_.resize(std::max<std::size_t>(chunks_.size(), count));
+        const auto in = view(data);
+        JobStatus done;
+        {
+            const py::gil_scoped_release release;
+            done = encode_tensor(job, in.data(), params, first, {chunks_.data(), count});
+        }
+        check(done.status, done.job + first);
+        py::list out;
+        for (std::size_t k = 0; k < count; ++k) {
+            out.append(py::memoryview::from_memory(
+                static_cast<const void*>(chunks_[k].data()),
+                static_cast<py::ssize_t>(chunks_[k].size())));
+        }
+        return out;
     }
-    check(done.status, done.job + first);
-    py::list out;
-    for (const auto& chunk : chunks) {
-        out.append(py::bytes(reinterpret_cast<const char*>(chunk.data()), chunk.size()));
-    }
-    return out;
-}
+
+private:
+    std::vector<std::vector<std::uint8_t>> chunks_;
+};
 
 // Symbol planes of the whole tensor, shape (planes, n): what the coder would see.
 py::object forward(const TensorJob& job, const Bytes& data, const Flat<float>& scales,
@@ -272,13 +282,15 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         .def("fit", &fit, py::arg("data").noconvert())
         .def("forward", &forward, py::arg("data").noconvert(), py::arg("scales").noconvert(),
              py::arg("zero_points").noconvert())
-        .def("encode", &encode, py::arg("data").noconvert(), py::arg("scales").noconvert(),
-             py::arg("zero_points").noconvert(), py::arg("first"), py::arg("count"),
-             py::arg("threads"))
         .def("decode", &decode, py::arg("source"), py::arg("offsets").noconvert(),
              py::arg("lengths").noconvert(), py::arg("hashes").noconvert(), py::arg("key"),
              py::arg("begin"), py::arg("end"), py::arg("verify"), py::arg("out").noconvert(),
              py::arg("out_dtype"), py::arg("threads"));
+    py::class_<Encoder>(m, "Encoder")
+        .def(py::init<>())
+        .def("encode", &Encoder::encode, py::arg("job"), py::arg("data").noconvert(),
+             py::arg("scales").noconvert(), py::arg("zero_points").noconvert(), py::arg("first"),
+             py::arg("count"), py::arg("threads"));
     m.def("stream_encode", &stream_encode, py::arg("coder"), py::arg("symbols").noconvert(),
           py::arg("bits"));
     m.def("stream_decode", &stream_decode, py::arg("coder"), py::arg("payload").noconvert(),

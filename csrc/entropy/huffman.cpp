@@ -19,16 +19,13 @@
 namespace qc::huffman {
 namespace {
 
-constexpr unsigned kMaxStreams = 3;
-constexpr std::size_t kMaxSegments = std::size_t{1} << kMaxStreams;
-
 // A load gives at least 57 bits of a segment, below a marker: five lookups.
 constexpr std::size_t kLookups = 5;
 constexpr std::size_t kLoadBytes = 8;
 constexpr std::size_t kMaxAdvance = 7;  // bytes that a started byte and five lookups step over
 
-// Outputs of equal distance modulo 4096 would compete for the same lines of L1, so segments of whole
-// kBlocks lie this much apart. Others are shorter blocks, and lie end to end for `next`.
+// Outputs at equal places modulo 4096 would compete for the same lines of L1, so segments of whole
+// kBlocks lie this much apart. Segments of a shorter block lie end to end, as `next` needs them.
 constexpr std::size_t kGap = 512;
 
 // Many symbols per lookup need a table that takes about as long as decoding so many symbols.
@@ -110,31 +107,57 @@ bool many_pays(const Lengths& lengths, std::size_t n_symbols) noexcept {
     return n_symbols >= kManyFrom && found[kMaxLength] * 10 >= kTableEntries * 13;
 }
 
+// A string of bits is a code and the rest of the string, so tables of shorter strings come first.
+void build_many(const Lengths& lengths, const Codes& codes, const OneTable& one,
+                ManyTable& many) noexcept {
+    std::array<std::uint8_t, 256> coded;
+    std::size_t n_coded = 0;
+    for (std::size_t s = 0; s < 256; ++s) {
+        if (lengths[s] != 0) coded[n_coded++] = static_cast<std::uint8_t>(s);
+    }
+    std::array<std::uint64_t, kTableEntries> shorter;  // strings of b bits from 2^b on
+    for (unsigned bits = 0; bits <= kMaxLength; ++bits) {
+        std::uint64_t* const entries =
+            bits == kMaxLength ? many.entries.data() : shorter.data() + (std::size_t{1} << bits);
+        std::fill_n(entries, std::size_t{1} << bits, 0);
+        for (std::size_t k = 0; k < n_coded; ++k) {
+            const std::uint64_t symbol = coded[k];
+            const unsigned length = lengths[symbol];
+            if (length > bits) continue;
+            const std::size_t rest = std::size_t{1} << (bits - length);
+            const std::uint64_t first = symbol << 16 | 1 << 8 | length;
+            for (std::size_t i = 0; i < rest; ++i) {
+                const std::uint64_t then = shorter[rest + i];
+                entries[codes[symbol] + (i << length)] =
+                    (then >> 16 << 24) + (then & 0xFFFF) + first;
+            }
+        }
+    }
+    // With a code of one bit, entries may have counted symbols for which they had no place.
+    for (std::size_t i = 0; i < kTableEntries; ++i) {
+        std::uint64_t& entry = many.entries[i];
+        if ((entry >> 8 & 0xFF) <= ManyTable::kMaxSymbols) continue;
+        unsigned used = 0;
+        for (std::size_t n = 0; n < ManyTable::kMaxSymbols; ++n) {
+            used += one.entries[i >> used] & 0xFF;
+        }
+        entry = entry >> 16 << 16 | ManyTable::kMaxSymbols << 8 | used;
+    }
+}
+
 void build_tables(State& s) noexcept {
     Codes codes;
     canonical_codes(s.lengths, codes);
-    auto& one = s.one.entries;
     for (std::size_t symbol = 0; symbol < 256; ++symbol) {
         const unsigned length = s.lengths[symbol];
         if (length == 0) continue;
         for (std::size_t i = codes[symbol]; i < kTableEntries; i += std::size_t{1} << length) {
-            one[i] = static_cast<std::uint16_t>(symbol << 8 | length);
+            s.one.entries[i] = static_cast<std::uint16_t>(symbol << 8 | length);
         }
     }
-    s.tables_built = true;
     s.use_many = many_pays(s.lengths, s.block + s.left);
-    if (!s.use_many) return;
-    for (std::size_t i = 0; i < kTableEntries; ++i) {
-        std::uint64_t symbols = 0;
-        unsigned used = 0, n = 0;
-        for (; n < ManyTable::kMaxSymbols; ++n) {
-            const unsigned entry = one[i >> used];
-            if (used + (entry & 0xFF) > kMaxLength) break;
-            symbols |= static_cast<std::uint64_t>(entry >> 8) << (16 + 8 * n);
-            used += entry & 0xFF;
-        }
-        s.many.entries[i] = symbols | n << 8 | used;
-    }
+    if (s.use_many) build_many(s.lengths, codes, s.one, s.many);
+    s.tables_built = true;
 }
 
 // Output that a round may touch beyond `out`.
@@ -151,13 +174,17 @@ std::size_t safe_rounds(const Segment& segment, const std::uint8_t* end) noexcep
     return std::min((out - kReach<Table>) / kMost, (in - kLoadBytes) / kMaxAdvance) + 1;
 }
 
-// Five lookups in each segment. The marker is the top bit: the zeros above it count what was used.
+// Zeros enter above this bit as codes leave below: counting them tells what five lookups used.
+constexpr std::uint64_t kMarker = std::uint64_t{1} << 63;
+
+// Five lookups in each segment.
+//   requires  safe_rounds of each segment > 0
 template <std::size_t kSegments, class Table>
 inline void run_round(const Table& table, Segment* segments) noexcept {
     std::uint64_t window[kSegments];
     std::uint8_t* out[kSegments];
     for (std::size_t k = 0; k < kSegments; ++k) {
-        window[k] = load<std::uint64_t>(segments[k].in) >> segments[k].used_bits | std::uint64_t{1} << 63;
+        window[k] = load<std::uint64_t>(segments[k].in) >> segments[k].used_bits | kMarker;
         out[k] = segments[k].out;
     }
 #pragma GCC unroll 8
@@ -166,14 +193,16 @@ inline void run_round(const Table& table, Segment* segments) noexcept {
         for (std::size_t k = 0; k < kSegments; ++k) table.look_up(window[k], out[k]);
     }
     for (std::size_t k = 0; k < kSegments; ++k) {
-        const auto looked = static_cast<unsigned>(std::countl_zero(window[k] | 1));
-        const unsigned used = segments[k].used_bits + looked;
+        // The 1 is below the marker; it tells the compiler that there is no zero to test for.
+        const auto looked_up = static_cast<unsigned>(std::countl_zero(window[k] | 1));
+        const unsigned used = segments[k].used_bits + looked_up;
         segments[k].in += used / 8;
         segments[k].used_bits = used % 8;
         segments[k].out = out[k];
     }
 }
 
+// Leaves less than kReach of output, or kLoadBytes of input, to each segment.
 template <std::size_t kSegments, class Table>
 void run_segments(const Table& table, Segment* segments, const std::uint8_t* end) noexcept {
     for (;;) {
@@ -193,6 +222,7 @@ void run_segments(const Table& table, Segment* segments, const std::uint8_t* end
         }
     }
 }
+
 // The rest of a segment, checked. False where it does not end with its symbols.
 //   requires  segment.in <= end, the end of the payload
 bool finish_segment(const OneTable& table, Segment& segment, const std::uint8_t* end) noexcept {
@@ -201,7 +231,7 @@ bool finish_segment(const OneTable& table, Segment& segment, const std::uint8_t*
         std::uint64_t window = 0;
         std::memcpy(&window, segment.in,
                     std::min(kLoadBytes, static_cast<std::size_t>(end - segment.in)));
-        window = window >> segment.used_bits | std::uint64_t{1} << 63;
+        window = window >> segment.used_bits | kMarker;
         const std::size_t n = std::min(kLookups, segment.out_left());
         for (std::size_t i = 0; i < n; ++i) table.look_up(window, segment.out);
         const unsigned used = segment.used_bits + static_cast<unsigned>(std::countl_zero(window));
@@ -303,9 +333,10 @@ Status open(void* state, std::span<const std::uint8_t> payload, std::size_t coun
 
 Status next(void* state, std::size_t n, const std::uint8_t** symbols) noexcept {
     State& s = *static_cast<State*>(state);
+    assert(n > 0 && n <= s.block_left + s.left);
     if (s.block_left == 0) QC_TRY(begin_block(s));
     if (!s.decoded) QC_TRY(decode_block(s));
-    assert(n > 0 && n <= s.block_left);
+    assert(n <= s.block_left);
     const std::size_t first = s.block - s.block_left;
     *symbols = s.symbols.data() + first + first / s.each * s.gap;
     s.block_left -= n;
@@ -314,6 +345,7 @@ Status next(void* state, std::size_t n, const std::uint8_t** symbols) noexcept {
 
 Status skip(void* state, std::size_t n) noexcept {
     State& s = *static_cast<State*>(state);
+    assert(n <= s.block_left + s.left);
     while (n > 0) {
         if (s.block_left == 0) QC_TRY(begin_block(s));
         const std::size_t step = std::min(n, s.block_left);

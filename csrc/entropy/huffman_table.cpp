@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
 #include "core/bits.hpp"
 
@@ -10,59 +11,63 @@ namespace {
 
 constexpr std::size_t kMaxItems = 512;
 
-// Smoothing saves most of a table. Payloads of more than so many tables gain less than 0.4 %.
-constexpr std::size_t kWorthSmoothing = 256;
+// Smoothing saves at most a table, some 75 bytes. Blocks of more bits would gain less than 0.4 %.
+constexpr std::uint64_t kWorthSmoothing = 150'000;
 
-struct Leaf {
-    std::uint64_t weight;
-    std::uint8_t symbol;
-};
-
-// The leaves in order of (weight, symbol).
-std::size_t sorted_leaves(const Weights& weights, std::array<Leaf, 256>& leaves) noexcept {
-    std::array<std::uint64_t, 256> keys;
-    std::size_t n = 0;
-    for (std::size_t s = 0; s < 256; ++s) {
-        if (weights[s] != 0) keys[n++] = weights[s] << 8 | s;
-    }
-    std::sort(keys.begin(), keys.begin() + n);
-    for (std::size_t i = 0; i < n; ++i) {
-        leaves[i] = {keys[i] >> 8, static_cast<std::uint8_t>(keys[i])};
-    }
-    return n;
+// A new table costs a reader time, so it must save more than a five-hundredth.
+bool new_table_pays(std::uint64_t old_bits, std::uint64_t new_bits) noexcept {
+    return new_bits * 500 < old_bits * 499;
 }
 
-// Huffman's algorithm with two queues, leaves and nodes. Returns false, and no lengths, where a
-// code comes out longer than kMaxLength.
-bool unlimited_lengths(const std::array<Leaf, 256>& leaves, std::size_t n,
-                       Lengths& lengths) noexcept {
+// The symbols with a weight, in order of (weight, symbol).
+struct Leaves {
+    std::size_t n = 0;
+    std::array<std::uint64_t, 256> weight;
+    std::array<std::uint8_t, 256> symbol;
+
+    explicit Leaves(const Weights& weights) noexcept {
+        for (std::size_t s = 0; s < 256; ++s) {
+            if (weights[s] != 0) weight[n++] = weights[s] << 8 | s;
+        }
+        std::sort(weight.begin(), weight.begin() + n);
+        for (std::size_t i = 0; i < n; ++i) {
+            symbol[i] = static_cast<std::uint8_t>(weight[i]);
+            weight[i] >>= 8;
+        }
+    }
+};
+
+// Huffman's algorithm with two queues, leaves and nodes; a lone symbol gets a companion.
+void unlimited_lengths(const Leaves& leaves, Lengths& lengths) noexcept {
+    const std::size_t n = leaves.n;
+    lengths.fill(0);
+    if (n == 1) {
+        lengths[leaves.symbol[0]] = lengths[leaves.symbol[0] ^ 1] = 1;
+        return;
+    }
     std::array<std::uint64_t, 256> node;
-    std::array<std::uint16_t, kMaxItems> parent;  // leaves first, then nodes
+    std::array<std::size_t, kMaxItems> parent, depth;  // of leaves, then of nodes
     std::size_t leaf = 0, oldest = 0;
     for (std::size_t made = 0; made < n - 1; ++made) {
         node[made] = 0;
         for (int child = 0; child < 2; ++child) {
             const bool take_leaf =
-                leaf < n && (oldest == made || leaves[leaf].weight <= node[oldest]);
-            node[made] += take_leaf ? leaves[leaf].weight : node[oldest];
-            parent[take_leaf ? leaf++ : n + oldest++] = static_cast<std::uint16_t>(n + made);
+                leaf < n && (oldest == made || leaves.weight[leaf] <= node[oldest]);
+            node[made] += take_leaf ? leaves.weight[leaf] : node[oldest];
+            parent[take_leaf ? leaf++ : n + oldest++] = n + made;
         }
     }
-    std::array<std::uint16_t, kMaxItems> depth;
     depth[2 * n - 2] = 0;
-    for (std::size_t i = 2 * n - 2; i-- > 0;) {
-        depth[i] = static_cast<std::uint16_t>(depth[parent[i]] + 1);
-    }
-    if (*std::max_element(depth.begin(), depth.begin() + n) > kMaxLength) return false;
+    for (std::size_t i = 2 * n - 2; i-- > 0;) depth[i] = depth[parent[i]] + 1;
     for (std::size_t i = 0; i < n; ++i) {
-        lengths[leaves[i].symbol] = static_cast<std::uint8_t>(depth[i]);
+        lengths[leaves.symbol[i]] = static_cast<std::uint8_t>(depth[i]);
     }
-    return true;
 }
 
 // Package-merge (Larmore and Hirschberg, 1990): row d merges the leaves with pairs of row d - 1,
 // and of the last row the first 2n - 2 items are taken.
-void package_merge(const std::array<Leaf, 256>& leaves, std::size_t n, Lengths& lengths) noexcept {
+void package_merge(const Leaves& leaves, Lengths& lengths) noexcept {
+    const std::size_t n = leaves.n;
     std::array<std::array<bool, kMaxItems>, kMaxLength> is_leaf;
     std::array<std::uint64_t, kMaxItems> row, above;
     std::size_t size = 0;
@@ -73,21 +78,26 @@ void package_merge(const std::array<Leaf, 256>& leaves, std::size_t n, Lengths& 
         for (size = 0; size < items; ++size) {
             const std::uint64_t sum =
                 package < packages ? above[2 * package] + above[2 * package + 1] : ~0ull;
-            const bool take_leaf = leaf < n && leaves[leaf].weight <= sum;
+            const bool take_leaf = leaf < n && leaves.weight[leaf] <= sum;
             is_leaf[d][size] = take_leaf;
-            row[size] = take_leaf ? leaves[leaf].weight : sum;
+            row[size] = take_leaf ? leaves.weight[leaf] : sum;
             leaf += take_leaf;
             package += !take_leaf;
         }
     }
+    lengths.fill(0);
     std::size_t taken = 2 * n - 2;
     for (unsigned d = kMaxLength; d-- > 0;) {
-        const auto& flags = is_leaf[d];
-        const auto chosen = std::count(flags.begin(), flags.begin() + taken, true);
-        for (std::ptrdiff_t i = 0; i < chosen; ++i) {
-            ++lengths[leaves[static_cast<std::size_t>(i)].symbol];
-        }
-        taken = 2 * (taken - static_cast<std::size_t>(chosen));
+        const auto begin = is_leaf[d].begin();
+        const auto chosen = static_cast<std::size_t>(std::count(begin, begin + taken, true));
+        for (std::size_t i = 0; i < chosen; ++i) ++lengths[leaves.symbol[i]];
+        taken = 2 * (taken - chosen);
+    }
+}
+
+void limit_lengths(const Leaves& leaves, Lengths& lengths) noexcept {
+    if (*std::max_element(lengths.begin(), lengths.end()) > kMaxLength) {
+        package_merge(leaves, lengths);
     }
 }
 
@@ -157,18 +167,70 @@ void fit_hill(const Counts& counts, std::size_t lowest, std::size_t highest, boo
     climb(counts, static_cast<int>(highest), static_cast<int>(top), weights);
 }
 
+std::uint64_t total_bits(const Counts& counts, const Lengths& lengths) noexcept {
+    std::array<std::uint8_t, kMaxTableBytes> table;
+    return payload_bits(counts, lengths) + 8 * write_table(lengths, table.data());
+}
+
+// Replaces the best lengths so far by those of a smoother histogram whose table is shorter by more
+// than the payload grows.
+void try_smoothed(const Counts& counts, Lengths& lengths, std::uint64_t& bits) noexcept {
+    std::size_t lowest = 0, highest = 255;
+    while (counts[lowest] == 0) ++lowest;
+    while (counts[highest] == 0) --highest;
+    if (highest - lowest < 4) return;
+
+    Weights weights;
+    const auto consider = [&]() noexcept {
+        // Lighter weights would only make unlimited_lengths exceed the limit, and that costs time.
+        const std::uint64_t sum = std::accumulate(weights.begin(), weights.end(), std::uint64_t{0});
+        for (std::uint64_t& weight : weights) {
+            if (weight != 0) weight = std::max(weight, sum >> kMaxLength);
+        }
+        Lengths candidate;
+        limited_lengths(weights, candidate);
+        const std::uint64_t total = total_bits(counts, candidate);
+        if (total >= bits) return;
+        bits = total;
+        lengths = candidate;
+    };
+    for (const bool free_ends : {false, true}) {
+        fit_hill(counts, lowest, highest, free_ends, weights);
+        consider();
+    }
+    for (const std::size_t radius : {1, 4}) {
+        smooth(counts, lowest, highest, radius, weights);
+        consider();
+    }
+}
+
 }  // namespace
 
 void limited_lengths(const Weights& weights, Lengths& lengths) noexcept {
-    std::array<Leaf, 256> leaves;
-    const std::size_t n = sorted_leaves(weights, leaves);
-    lengths.fill(0);
-    if (n == 1) {
-        lengths[leaves[0].symbol] = 1;
-        lengths[leaves[0].symbol ^ 1] = 1;
-    } else if (!unlimited_lengths(leaves, n, lengths)) {
-        package_merge(leaves, n, lengths);
-    }
+    const Leaves leaves(weights);
+    unlimited_lengths(leaves, lengths);
+    limit_lengths(leaves, lengths);
+}
+
+bool keep_lengths(const Counts& counts, Lengths& lengths) noexcept {
+    bool usable = true;
+    for (std::size_t s = 0; s < 256; ++s) usable = usable && (counts[s] == 0 || lengths[s] != 0);
+    const std::uint64_t old_bits = payload_bits(counts, lengths);
+
+    Weights weights;
+    std::copy(counts.begin(), counts.end(), weights.begin());
+    const Leaves leaves(weights);
+    Lengths found;
+    unlimited_lengths(leaves, found);
+    // No code takes fewer bits than this one, so most blocks are done here.
+    if (usable && !new_table_pays(old_bits, payload_bits(counts, found))) return true;
+
+    limit_lengths(leaves, found);
+    std::uint64_t bits = total_bits(counts, found);
+    if (bits < kWorthSmoothing) try_smoothed(counts, found, bits);
+    if (usable && !new_table_pays(old_bits, bits)) return true;
+    lengths = found;
+    return false;
 }
 
 void canonical_codes(const Lengths& lengths, Codes& codes) noexcept {
@@ -264,39 +326,6 @@ std::uint64_t payload_bits(const Counts& counts, const Lengths& lengths) noexcep
     std::uint64_t bits = 0;
     for (std::size_t s = 0; s < 256; ++s) bits += std::uint64_t{counts[s]} * lengths[s];
     return bits;
-}
-
-void choose_lengths(const Counts& counts, Lengths& lengths) noexcept {
-    std::size_t lowest = 0, highest = 255;
-    while (counts[lowest] == 0) ++lowest;
-    while (counts[highest] == 0) --highest;
-
-    std::array<std::uint8_t, kMaxTableBytes> table;
-    Weights weights;
-    std::copy(counts.begin(), counts.end(), weights.begin());
-    limited_lengths(weights, lengths);
-    const std::size_t table_bits = 8 * write_table(lengths, table.data());
-    const std::uint64_t bits = payload_bits(counts, lengths);
-    if (table_bits * kWorthSmoothing < bits || highest - lowest < 4) return;
-
-    std::uint64_t best = bits + table_bits;
-    const auto consider = [&]() noexcept {
-        Lengths candidate;
-        limited_lengths(weights, candidate);
-        const std::uint64_t total =
-            payload_bits(counts, candidate) + 8 * write_table(candidate, table.data());
-        if (total >= best) return;
-        best = total;
-        lengths = candidate;
-    };
-    for (const bool free_ends : {false, true}) {
-        fit_hill(counts, lowest, highest, free_ends, weights);
-        consider();
-    }
-    for (std::size_t radius = 1; radius <= 16; radius *= 2) {
-        smooth(counts, lowest, highest, radius, weights);
-        consider();
-    }
 }
 
 }  // namespace qc::huffman

@@ -17,6 +17,8 @@ namespace qc::huffman {
 
 inline constexpr unsigned kMaxLength = 11;
 inline constexpr std::size_t kBlockSymbols = 65536;
+inline constexpr unsigned kMaxStreams = 3;
+inline constexpr std::size_t kMaxSegments = std::size_t{1} << kMaxStreams;
 inline constexpr std::size_t kTableEntries = std::size_t{1} << kMaxLength;
 
 using Lengths = std::array<std::uint8_t, 256>;    // 0: no code
@@ -48,10 +50,11 @@ Status read_table(std::span<const std::uint8_t> bytes, unsigned bits, Lengths& l
 // The bits that symbols of these counts take.
 std::uint64_t payload_bits(const Counts& counts, const Lengths& lengths) noexcept;
 
-// The code lengths for which payload and table together are smallest, among several candidates.
+// Where a block of these counts is best coded with the lengths given, returns true. Otherwise finds
+// the lengths for which payload and table together are smallest, among several candidates.
 //   requires  at most kBlockSymbols symbols were counted, at least one
 //   ensures   every symbol that was counted has a code
-void choose_lengths(const Counts& counts, Lengths& lengths) noexcept;
+bool keep_lengths(const Counts& counts, Lengths& lengths) noexcept;
 
 // CoderKernel::encode of this coder.
 std::size_t encode(std::span<const std::uint8_t> symbols, unsigned bits, Workspace& workspace,

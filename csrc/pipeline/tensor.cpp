@@ -48,7 +48,7 @@ Status Source::read(std::uint64_t offset, std::uint64_t length, Workspace& works
 }
 
 JobStatus encode_tensor(const TensorJob& job, const std::uint8_t* data, const Params& params,
-                        std::uint64_t first, std::vector<std::vector<std::uint8_t>>& out) {
+                        std::uint64_t first, std::span<std::vector<std::uint8_t>> out) {
     const std::size_t item = item_bytes(job.spec.dtype);
     return run_jobs(out.size(), job.threads, [&](std::size_t k, Workspace& workspace) {
         const ChunkRange range = range_of(job.spec, first + k);

@@ -72,4 +72,13 @@ void from_f32_avx2(const float* in, std::size_t n, std::uint8_t* out, DType to);
 extern const Variants<ToF32Fn> to_f32;
 extern const Variants<FromF32Fn> from_f32;
 
+// The elements as float32: where they are, or converted into `block`.
+inline const float* f32_view(const std::uint8_t* in, DType from, std::size_t n, float* block) {
+    if (from == DType::kF32 && reinterpret_cast<std::uintptr_t>(in) % alignof(float) == 0) {
+        return reinterpret_cast<const float*>(in);
+    }
+    to_f32.pick()(in, from, n, block);
+    return block;
+}
+
 }  // namespace qc

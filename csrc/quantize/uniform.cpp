@@ -19,10 +19,9 @@ constexpr std::uint8_t kWideZeroPoints = 2;
 
 // ---- encoding
 
-// All weights finite, and within 2^24 steps of zero where a step is given (0: none is).
+// All weights finite, and within 2^24 steps of zero. Where bits are given, the fit has looked.
 Status check_reach(const float* w, std::size_t n, float step, std::uint64_t first) noexcept {
-    const float reach = step == 0.0f ? std::numeric_limits<float>::max()
-                                     : static_cast<float>(kMaxEscape) * step;
+    const float reach = static_cast<float>(kMaxEscape) * step;
     // Magnitudes compare as integers, NaN and infinity above all finite ones, without branches.
     const std::uint32_t limit = std::min(std::bit_cast<std::uint32_t>(reach), 0x7F7FFFFFu);
     std::uint32_t most = 0;
@@ -84,18 +83,17 @@ Status quantize_blocks(const TensorSpec& t, ChunkRange range, const std::uint8_t
     constexpr std::size_t kStep = 8192;
     float* block = workspace.get_as<float>(Workspace::kConvert, kStep);
     std::int32_t* symbols = workspace.get_as<std::int32_t>(Workspace::kStaging, kStep);
-    const auto convert = to_f32.pick();
     const auto kernel = quantize.pick();
     const std::size_t item = item_bytes(t.dtype);
     for (std::size_t at = 0; at < range.count; at += kStep) {
         const std::size_t n = std::min(kStep, range.count - at);
         const std::uint64_t element = range.first + at;
-        convert(data + at * item, t.dtype, n, block);
-        QC_TRY(check_reach(block, n, t.bits == 0 ? params.scales[0] : 0.0f, element));
+        const float* w = f32_view(data + at * item, t.dtype, n, block);
+        if (t.bits == 0) QC_TRY(check_reach(w, n, params.scales[0], element));
         if (is_sign_grid(t)) {
-            for (std::size_t k = 0; k < n; ++k) symbols[k] = block[k] >= 0.0f;
+            for (std::size_t k = 0; k < n; ++k) symbols[k] = w[k] >= 0.0f;
         } else {
-            kernel(block, n, make_grid(t, params, element), symbols);
+            kernel(w, n, make_grid(t, params, element), symbols);
         }
         sink(at, symbols, n);
     }

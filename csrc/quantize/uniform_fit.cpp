@@ -85,22 +85,21 @@ Status fit_uniform(const TensorSpec& t, const std::uint8_t* data, std::span<floa
                    std::span<std::int32_t> zero_points) {
     const auto extremes = std::make_unique<Extremes[]>(t.dim);
     const auto block = std::make_unique<float[]>(kFitBlock);
-    const auto convert = to_f32.pick();
     const std::size_t item = item_bytes(t.dtype);
     for (std::uint64_t at = 0; at < t.n; at += kFitBlock) {
         const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(kFitBlock, t.n - at));
-        convert(data + at * item, t.dtype, n, block.get());
+        const float* w = f32_view(data + at * item, t.dtype, n, block.get());
         std::uint64_t entry = at / t.inner % t.dim;
         std::uint64_t left = t.inner - at % t.inner;
         for (std::size_t i = 0; i < n;) {
             const auto m = static_cast<std::size_t>(std::min<std::uint64_t>(left, n - i));
             Extremes& e = extremes[entry];
-            widen(e, block.get() + i, m);
+            widen(e, w + i, m);
             if (is_sign_grid(t)) {
-                for (std::size_t k = i; k < i + m; ++k) e.sum += std::fabs(block[k]);
+                for (std::size_t k = i; k < i + m; ++k) e.sum += std::fabs(w[k]);
             }
             if (!e.finite()) {
-                while (std::isfinite(block[i])) ++i;
+                while (std::isfinite(w[i])) ++i;
                 return {Code::kInput, at + i, "not a finite float32"};
             }
             i += m;

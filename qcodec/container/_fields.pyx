@@ -53,6 +53,8 @@ def pack_header():
 def check_header(bytes header):
     """Check magic, version and features of the first 16 bytes."""
     if header[:8] != MAGIC:
+        if MAGIC.startswith(header):
+            raise TruncatedError("header ends early")
         for magic, what in _KNOWN:
             if header.startswith(magic):
                 raise CorruptError(f"not a .qc file: it looks like {what}")

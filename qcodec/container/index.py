@@ -8,7 +8,8 @@ from typing import Any
 from qcodec.errors import CorruptError
 
 MAX_DEPTH = 16
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+# Possessive, and with an optional closing quote: text without one costs no second look.
+_TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def codec_bytes(config: dict[str, Any]) -> bytes:

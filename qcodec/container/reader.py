@@ -12,7 +12,14 @@ from qcodec import _core
 from qcodec._arrays import DTYPE_NAMES
 from qcodec.container import _fields
 from qcodec.container.index import Index, codec_bytes
-from qcodec.errors import CorruptError, QCodecError, TruncatedError, UnsafePathError, UnsupportedError
+from qcodec.errors import (
+    CorruptError,
+    LimitError,
+    QCodecError,
+    TruncatedError,
+    UnsafePathError,
+    UnsupportedError,
+)
 
 _TAIL_BYTES = 65536  # read at once from the end: most files open with two reads
 
@@ -118,6 +125,8 @@ class Contents:
         self.entries = _entries(index, raw[json_length:], tensors, offset)
         self.aliases = index.aliases
         for name, target in self.aliases.items():
+            if len(name.encode()) > _fields.MAX_NAME_BYTES:
+                raise LimitError(f"alias of {target!r}: longer than {_fields.MAX_NAME_BYTES} bytes")
             if name in self.entries or target not in self.entries:
                 raise CorruptError(f"index: alias {name!r} of {target!r}")
 

@@ -4,13 +4,20 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Protocol, Self
 
 from qcodec import _core
 from qcodec._arrays import DTYPE_CODES
 from qcodec.container import _fields
 from qcodec.container.index import Index, codec_bytes
 from qcodec.errors import InputError, LimitError
+
+
+class Sink(Protocol):
+    """What a writer needs of a stream."""
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        """Append all of `data`."""
 
 
 class Writer:
@@ -24,7 +31,7 @@ class Writer:
         Kept in the given order.
     """
 
-    def __init__(self, stream: IO[bytes], metadata: Mapping[str, str] | None = None) -> None:
+    def __init__(self, stream: Sink, metadata: Mapping[str, str] | None = None) -> None:
         self._stream = stream
         self._table = _fields.TableWriter()
         self._codecs: dict[bytes, int] = {}
@@ -42,7 +49,7 @@ class Writer:
         dtype: str,
         shape: tuple[int, ...],
         config: dict[str, Any],
-        chunks: Iterable[bytes],
+        chunks: Iterable[bytes | memoryview],
     ) -> int:
         """Store one tensor; returns the bytes that its chunks took.
 
@@ -123,7 +130,7 @@ class Writer:
         if n:
             self._write(bytes(n))
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes | memoryview) -> None:
         self._stream.write(data)
         self._at += len(data)
 
