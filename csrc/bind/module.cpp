@@ -85,14 +85,14 @@ public:
         py::list out;
         for (std::size_t k = 0; k < count; ++k) {
             out.append(py::memoryview::from_memory(
-                static_cast<const void*>(chunks_[k].data()),
-                static_cast<py::ssize_t>(chunks_[k].size())));
+                static_cast<const void*>(chunks_[k].bytes().data()),
+                static_cast<py::ssize_t>(chunks_[k].bytes().size())));
         }
         return out;
     }
 
 private:
-    std::vector<std::vector<std::uint8_t>> chunks_;
+    std::vector<Buffer> chunks_;
 };
 
 // Symbol planes of the whole tensor, shape (planes, n): what the coder would see.

@@ -1,15 +1,14 @@
 // core/workspace.hpp - scratch memory of one thread, kept from chunk to chunk.
 //
-// Slots are independent buffers, 64-byte aligned, that only ever grow. Growing loses the contents:
-// a kernel asks for a slot once per call. First touch of fresh pages costs more than decoding, so
+// Slots are independent buffers. Growing loses the contents: a kernel asks for a slot once per call. First touch of fresh pages costs more than decoding, so
 // a workspace lives as long as its thread works.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <new>
+
+#include "core/buffer.hpp"
 
 namespace qc {
 
@@ -22,7 +21,6 @@ public:
         kParams2,        // zero points of a chunk
         kSymbols,        // symbol planes of a chunk (encoding)
         kEscapes,        // escaped values of a chunk
-        kOutput,         // encoded chunk
         kCoder,          // coder scratch, free for its use within one call
         kCoder2,
         kCoder3,
@@ -34,15 +32,7 @@ public:
     };
 
     std::uint8_t* get(std::size_t slot, std::size_t bytes) {
-        Buffer& b = buffers_[slot];
-        if (b.size < bytes) {
-            const std::size_t grown = bytes + bytes / 4 + 64;
-            b.data.reset();
-            b.size = 0;
-            b.data.reset(static_cast<std::uint8_t*>(::operator new(grown, std::align_val_t{64})));
-            b.size = grown;
-        }
-        return b.data.get();
+        return buffers_[slot].reserve(bytes);
     }
 
     template <class T>
@@ -51,15 +41,6 @@ public:
     }
 
 private:
-    struct Free {
-        void operator()(std::uint8_t* p) const noexcept {
-            ::operator delete(p, std::align_val_t{64});
-        }
-    };
-    struct Buffer {
-        std::unique_ptr<std::uint8_t, Free> data;
-        std::size_t size = 0;
-    };
     std::array<Buffer, kCount> buffers_;
 };
 

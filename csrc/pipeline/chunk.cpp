@@ -12,19 +12,19 @@ namespace qc {
 
 Status encode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
                     const std::uint8_t* data, const Params& params, Workspace& workspace,
-                    std::span<const std::uint8_t>& bytes) {
+                    Buffer& chunk) {
     ChunkSymbols made;
     QC_TRY(codec.quantizer->forward(t, range, data, params, workspace, made));
     std::size_t most = made.section.size();
     for (unsigned k = 0; k < made.planes; ++k) most += 2 + packed_bytes(range.count, made.bits[k]);
-    std::uint8_t* const out = workspace.get(Workspace::kOutput, most);
+    std::uint8_t* const out = chunk.reserve(most);
     if (!made.section.empty()) std::memcpy(out, made.section.data(), made.section.size());
     std::size_t at = made.section.size();
     for (unsigned k = 0; k < made.planes; ++k) {
         at += put_stream(made.symbols[k], range.count, made.bits[k], *codec.coder, workspace,
                          out + at);
     }
-    bytes = {out, at};
+    chunk.resize(at);
     return kOkStatus;
 }
 

@@ -18,10 +18,10 @@ struct Codec {
     const CoderKernel* coder;
 };
 
-// Elements range of the tensor, at `data`, to the bytes of a chunk, in slot kOutput.
+// Elements range of the tensor, at `data`, to the bytes of a chunk.
 Status encode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
                     const std::uint8_t* data, const Params& params, Workspace& workspace,
-                    std::span<const std::uint8_t>& bytes);
+                    Buffer& chunk);
 
 // Elements [begin, end) of the chunk's range, counted within it, to `out`. Runs on untrusted bytes.
 //   requires  begin < end <= range.count                                              [binding]

@@ -48,15 +48,12 @@ Status Source::read(std::uint64_t offset, std::uint64_t length, Workspace& works
 }
 
 JobStatus encode_tensor(const TensorJob& job, const std::uint8_t* data, const Params& params,
-                        std::uint64_t first, std::span<std::vector<std::uint8_t>> out) {
+                        std::uint64_t first, std::span<Buffer> out) {
     const std::size_t item = item_bytes(job.spec.dtype);
     return run_jobs(out.size(), job.threads, [&](std::size_t k, Workspace& workspace) {
         const ChunkRange range = range_of(job.spec, first + k);
-        std::span<const std::uint8_t> bytes;
-        QC_TRY(encode_chunk(job.codec, job.spec, range, data + range.first * item, params,
-                            workspace, bytes));
-        out[k].assign(bytes.begin(), bytes.end());
-        return kOkStatus;
+        return encode_chunk(job.codec, job.spec, range, data + range.first * item, params,
+                            workspace, out[k]);
     });
 }
 

@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
+#include "core/buffer.hpp"
 #include "core/threads.hpp"
 #include "pipeline/chunk.hpp"
 
@@ -37,7 +37,7 @@ struct TensorJob {
 
 // Chunks [first, first + out.size()) of the tensor at `data`; data is the tensor's first element.
 JobStatus encode_tensor(const TensorJob& job, const std::uint8_t* data, const Params& params,
-                        std::uint64_t first, std::span<std::vector<std::uint8_t>> out);
+                        std::uint64_t first, std::span<Buffer> out);
 
 // Elements [begin, end) to `out`. The job number of a failure counts from the first chunk read.
 JobStatus decode_tensor(const TensorJob& job, const Source& source, const ChunkTable& table,
