@@ -36,7 +36,7 @@ def main() -> None:
         model = Path(folder) / "model.safetensors"
         write_model(model)
         for codec in ("lossless", "uniform(bits=8, axis=0) | huffman"):
-            command = [sys.executable, "-m", "qcodec", "encode", str(model), "--force"]
+            command = [sys.executable, "-m", "qcodec.cli", "encode", str(model), "--force"]
             command += ["-o", str(Path(folder) / "model.qc"), "--codec", codec]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

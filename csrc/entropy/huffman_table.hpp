@@ -29,7 +29,8 @@ using Weights = std::array<std::uint64_t, 256>;
 // Two symbols, then at most 7 bits for each of 256 runs.
 inline constexpr std::size_t kMaxTableBytes = 2 + 256 * 7 / 8;
 
-// Code lengths of the least total weight among codes of at most kMaxLength bits.
+// Code lengths for weights: the least total among codes of at most kMaxLength bits, or for many
+// symbols and extreme weights a hair more.
 //   requires  every weight < 2^47, one of them positive
 //   ensures   a symbol has a code iff its weight is positive, but a lone symbol gets a companion
 void limited_lengths(const Weights& weights, Lengths& lengths) noexcept;
