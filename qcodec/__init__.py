@@ -14,7 +14,7 @@ from qcodec.errors import (
     UnsupportedError,
 )
 from qcodec.files import decode, encode, load_file, safe_open, save_file
-from qcodec.pipeline import Bitpack, Codec, Huffman, Lossless, Uniform, parse
+from qcodec.pipeline import Bitpack, Codec, Huffman, Lossless, Rans, Uniform, parse
 from qcodec.recipe import Recipe, Rule
 
 __version__ = "0.1.0"
@@ -28,6 +28,7 @@ __all__ = [
     "LimitError",
     "Lossless",
     "QCodecError",
+    "Rans",
     "Recipe",
     "Rule",
     "TruncatedError",

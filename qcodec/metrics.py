@@ -42,6 +42,7 @@ def compression_ratio(original_bytes: int, encoded_bytes: int) -> float:
 
     Examples
     --------
+    >>> from qcodec.metrics import compression_ratio
     >>> compression_ratio(200, 50)
     4.0
     """
@@ -60,6 +61,7 @@ def speed_up(before_s: float, after_s: float) -> float:
 
     Examples
     --------
+    >>> from qcodec.metrics import speed_up
     >>> speed_up(3.0, 1.5)
     2.0
     """
@@ -78,6 +80,7 @@ def pruning_rate(removed: int, total: int) -> float:
 
     Examples
     --------
+    >>> from qcodec.metrics import pruning_rate
     >>> pruning_rate(3_000_000, 10_000_000)
     0.3
     """
@@ -111,6 +114,7 @@ def quantization_error(original: npt.ArrayLike, decoded: npt.ArrayLike) -> Quant
 
     Examples
     --------
+    >>> from qcodec.metrics import quantization_error
     >>> error = quantization_error([3.0, 4.0], [3.0, 4.5])
     >>> error.max_abs, error.mse, error.relative_l2
     (0.5, 0.125, 0.1)

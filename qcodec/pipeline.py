@@ -17,6 +17,7 @@ from qcodec._arrays import DTYPE_CODES, LOSSY_DTYPES, flat_bytes, numpy_dtype
 from qcodec.container.reader import Entry
 from qcodec.entropy.bitpack import Bitpack
 from qcodec.entropy.huffman import Huffman
+from qcodec.entropy.rans import Rans
 from qcodec.errors import (
     CorruptError,
     InputError,
@@ -29,7 +30,7 @@ from qcodec.quantize.lossless import Lossless
 from qcodec.quantize.uniform import Uniform
 from qcodec.stages import Coder, Quantizer, Stage
 
-__all__ = ["Bitpack", "Codec", "Huffman", "Lossless", "Uniform", "parse"]
+__all__ = ["Bitpack", "Codec", "Huffman", "Lossless", "Rans", "Uniform", "parse"]
 
 MAX_CODEC_CHARS = 1000
 _CHUNK = 1 << 20

@@ -45,7 +45,7 @@ class Quantizer(Stage):
 
     kind = "quantizer"
     lossy: ClassVar[bool] = True
-    default_coder: ClassVar[str] = "huffman"
+    default_coder: ClassVar[str] = "rans"
 
     def job_options(self, shape: tuple[int, ...], n: int) -> dict[str, Any]:
         """Options of the native job for a tensor of this shape.

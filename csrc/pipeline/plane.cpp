@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "entropy/bitpack.hpp"
+#include "entropy/worth.hpp"
 
 namespace qc {
 
@@ -83,9 +84,10 @@ std::size_t put_stream(const std::uint8_t* symbols, std::size_t n, unsigned bits
     // What the length field costs counts against coding too; coded bytes move up to meet it.
     std::uint8_t length[kMaxVarint];
     const std::size_t most = put_varint(length, stored);
-    if (stored > most) {
+    const std::size_t room = stored - stored / kLeastSaving;
+    if (room > most && may_pay({symbols, n}, bits)) {
         const std::size_t coded =
-            coder.encode({symbols, n}, bits, workspace, {out + 1 + most, stored - most});
+            coder.encode({symbols, n}, bits, workspace, {out + 1 + most, room - most});
         if (coded > 0) {
             const std::size_t used = put_varint(length, coded);
             out[0] = static_cast<std::uint8_t>(StreamMode::kCoded);

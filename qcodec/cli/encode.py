@@ -1,0 +1,217 @@
+"""``qcodec encode``."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from qcodec.cli import _common
+from qcodec.container import _fields
+from qcodec.container.writer import AtomicFile, Writer
+from qcodec.errors import InputError, QCodecError, UnsupportedError
+from qcodec.io import Source, TensorInfo, open_source
+from qcodec.metrics import compression_ratio
+from qcodec.pipeline import Codec, encode_chunks, symbol_planes
+from qcodec.recipe import Recipe
+
+_COUNTED = 1 << 20  # symbols counted at once: bincount widens them to 8 bytes
+
+
+@click.command(epilog="Codecs: lossless, 'uniform(bits=8, axis=0) | huffman', ...")
+@_common.inputs_argument
+@click.option("-o", "--output", metavar="OUT", help="File, or folder for several inputs.")
+@click.option("--codec", metavar="CODEC", help="For matrices; other tensors stay lossless.")
+@click.option("--recipe", metavar="FILE.toml", help="Codecs by tensor name.")
+@_common.threads_option
+@_common.force_option
+@click.option("--dry-run", is_flag=True, help="Show sizes and entropies; write nothing.")
+@_common.json_option
+def command(
+    inputs: tuple[str, ...],
+    output: str | None,
+    codec: str | None,
+    recipe: str | None,
+    threads: int | None,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Turn .safetensors or .npz models into .qc files.
+
+    Without --codec and --recipe nothing is lost, and decoding gives the same .safetensors file
+    byte for byte. Files go beside their inputs unless -o tells otherwise.
+    """
+    if codec is not None and recipe is not None:
+        raise click.UsageError("give --codec or --recipe, not both")
+    rules = Recipe.from_toml(recipe) if recipe is not None else Recipe.of(codec or "lossless")
+    paths = _common.expand(inputs)
+    if dry_run:
+        _common.run_each(paths, lambda path: _predict(path, rules, threads), _show, as_json=as_json)
+    outputs = _common.plan(paths, output, ".qc", force=force)
+    _common.run_each(
+        paths,
+        lambda path: _encode(path, outputs[path], rules, threads),
+        lambda result: click.echo(summary(result)),
+        as_json=as_json,
+    )
+
+
+def _open(path: str) -> Source:
+    if path.lower().endswith(".qc"):
+        raise UnsupportedError(f"{path}: encode takes .safetensors or .npz; decode this first")
+    return open_source(path)
+
+
+def _assign(source: Source, rules: Recipe) -> dict[str, Codec]:
+    try:
+        return rules.assign(source.tensors)
+    except InputError as error:
+        raise InputError(f"{source.where}: {error}") from None
+
+
+def _writer(stream: Any, source: Source, codecs: dict[str, Codec]) -> Writer:
+    writer = Writer(stream, source.metadata)
+    writer.set_source(source.origin(verbatim=not any(c.lossy for c in codecs.values())))
+    return writer
+
+
+def _add(
+    writer: Writer,
+    source: Source,
+    info: TensorInfo,
+    array: npt.NDArray[Any],
+    codec: Codec,
+    threads: int | None,
+    advance: Callable[[int], None],
+) -> int:
+    """Encode one tensor; returns the bytes of its chunks."""
+    try:
+        chunks = encode_chunks(array, info.dtype, codec, f"tensor {info.name!r}", threads)
+        tracked = _tracked(chunks, info, advance)
+        return writer.add(info.name, info.dtype, info.shape, codec.get_config(), tracked)
+    except QCodecError as error:
+        raise type(error)(f"{source.where}: {error}") from None
+
+
+def _tracked(
+    chunks: Iterable[memoryview], info: TensorInfo, advance: Callable[[int], None]
+) -> Iterator[memoryview]:
+    """The chunks, telling the progress bar of each."""
+    left = info.nbytes
+    count = -(-info.size // _fields.CHUNK_ELEMENTS)
+    for number, chunk in enumerate(chunks):
+        yield chunk
+        done = left // (count - number)
+        advance(done)
+        left -= done
+
+
+def _encode(path: str, target: str, rules: Recipe, threads: int | None) -> dict[str, Any]:
+    with _open(path) as source:
+        codecs = _assign(source, rules)
+        total = sum(info.nbytes for info in source.tensors)
+        with (
+            _common.blame(target),
+            _common.progress(path, total) as advance,
+            AtomicFile(target) as out,
+        ):
+            writer = _writer(out.stream, source, codecs)
+            for info in source.tensors:
+                array = source.read(info.name)
+                _add(writer, source, info, array, codecs[info.name], threads, advance)
+                del array  # else it lives on while the next one is read
+            size = writer.finish()
+        return {
+            "output": target,
+            "tensors": len(source.tensors),
+            "input_bytes": source.file_bytes,
+            "output_bytes": size,
+            "ratio": compression_ratio(source.file_bytes, size),
+        }
+
+
+def summary(result: dict[str, Any]) -> str:
+    """One line on a file that was encoded or decoded."""
+    line = (
+        f"{result['file']} -> {result['output']}: {result['tensors']} tensors, "
+        f"{result['input_bytes']:,} -> {result['output_bytes']:,} bytes"
+    )
+    return _common.printable(line + (f", ratio {result['ratio']:.2f}" if "ratio" in result else ""))
+
+
+class _Counter:
+    """A stream that forgets what is written to it; the writer counts."""
+
+    def write(self, data: bytes) -> int:
+        return len(data)
+
+
+def _predict(path: str, rules: Recipe, threads: int | None) -> dict[str, Any]:
+    rows = []
+    with _open(path) as source:
+        codecs = _assign(source, rules)
+        writer = _writer(_Counter(), source, codecs)
+        total = sum(info.nbytes for info in source.tensors)
+        with _common.progress(path, total) as advance:
+            for info in source.tensors:
+                array = source.read(info.name)
+                codec = codecs[info.name]
+                size = _add(writer, source, info, array, codec, threads, advance)
+                entropy = _entropy(symbol_planes(array, info.dtype, codec)) if info.size else None
+                del array
+                rows.append(
+                    {
+                        "name": info.name,
+                        "shape": list(info.shape),
+                        "dtype": info.dtype,
+                        "codec": str(codec),
+                        "bits_per_weight": 8 * size / info.size if info.size else None,
+                        "entropy_bits_per_weight": entropy,
+                        "bytes": size,
+                        "input_bytes": info.nbytes,
+                    }
+                )
+        size = writer.finish()
+        return {
+            "tensors": rows,
+            "input_bytes": source.file_bytes,
+            "output_bytes": size,
+            "ratio": compression_ratio(source.file_bytes, size),
+        }
+
+
+def _entropy(planes: npt.NDArray[np.uint8]) -> float:
+    """Order-0 entropy of the symbols, summed over planes, in bits per element."""
+    bits = 0.0
+    for plane in planes:
+        counts = np.zeros(256, np.int64)
+        for at in range(0, plane.size, _COUNTED):
+            counts += np.bincount(plane[at : at + _COUNTED], minlength=256)
+        shares = counts[counts > 0] / plane.size
+        bits -= float((shares * np.log2(shares)).sum())
+    return abs(bits)
+
+
+def _show(result: dict[str, Any]) -> None:
+    out = _common.table(
+        f"{result['file']}: nothing is written",
+        *("tensor", "shape", "dtype", "codec", ">bits/weight", ">entropy", ">bytes"),
+    )
+    for row in result["tensors"]:
+        _common.add_row(
+            out,
+            row["name"],
+            _common.shape_text(row["shape"]),
+            row["dtype"],
+            row["codec"],
+            _common.number(row["bits_per_weight"], 3),
+            _common.number(row["entropy_bits_per_weight"], 3),
+            f"{row['bytes']:,}",
+        )
+    _common.print_table(out)
+    click.echo(
+        f"{len(result['tensors'])} tensors, {result['input_bytes']:,} -> "
+        f"{result['output_bytes']:,} bytes, ratio {result['ratio']:.2f}"
+    )
