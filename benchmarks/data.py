@@ -51,7 +51,7 @@ def _absmax_symbols(rows: npt.NDArray[np.float32], bits: int) -> Symbols:
 def symbols(name: str) -> Symbols:
     """A symbol array: one byte a weight.
 
-    ``chan4``, ``chan8``: 384 weights share an absmax scale, 4 and 8 bits. ``g64``: 64 weights share one.
+    ``chan4``, ``chan8``: 384 weights share an absmax scale, 4 and 8 bits. ``g64``: 64 share one.
     ``bf16exp``: exponents of bfloat16. ``sparse``: 90 % zeros and 31 quantile clusters. ``tern``:
     85 % zeros. ``gauss``: 16 levels at 2.5 bits.
     """

@@ -1,7 +1,7 @@
 """Turns pytest-benchmark's JSON into a table of ratios: ``python benchmarks/report.py run.json``.
 
-Every ratio is to the row of its group that is marked memcpy or huff0, from the same run, by best and
-by median time.
+Every ratio is to the row of its group that is marked memcpy or huff0, from the same run, by best
+and by median time.
 """
 
 import json

@@ -29,7 +29,8 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     if name in _ML_DTYPES:
         import ml_dtypes
 
-        return np.dtype(getattr(ml_dtypes, _ML_DTYPES[name]))
+        dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, _ML_DTYPES[name]))
+        return dtype
     return np.dtype(_NUMPY_NAMES[name])
 
 
@@ -56,7 +57,7 @@ def dtype_name(dtype: npt.DTypeLike) -> str:
 
 
 def flat_bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """The array's elements in C order as native bytes, shape (nbytes,); a copy only where needed."""
+    """The array's elements in C order as native bytes, shape (nbytes,); copied only if needed."""
     native = array.dtype.newbyteorder("=") if array.dtype.byteorder == ">" else array.dtype
     return np.ascontiguousarray(array, dtype=native).reshape(-1).view(np.uint8)
 

@@ -6,7 +6,7 @@ import numpy.typing as npt
 U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
 
-class Failure(Exception): ...
+class KernelError(Exception): ...
 
 class Job:
     def __init__(

@@ -249,7 +249,9 @@ class safe_open:  # noqa: N801 - named as in safetensors
             raise InputError(f"{where} is {entry.dtype}: it decodes to that, not to {wanted}")
         decoded = (end - begin) * numpy_dtype(wanted).itemsize
         if self._limit is not None and decoded > self._limit:
-            raise LimitError(f"{where}: {decoded} decoded bytes, max_decoded_bytes is {self._limit}")
+            raise LimitError(
+                f"{where}: {decoded} decoded bytes, max_decoded_bytes is {self._limit}"
+            )
         direct = out is not None and out.flags.c_contiguous and out.flags.aligned
         target = out if out is not None and direct else empty_output(shape, wanted, where)
         verify = self._verify == "always" or (
@@ -287,7 +289,7 @@ def _check_out(out: npt.NDArray[Any], shape: tuple[int, ...], where: str) -> str
 
 
 class Slice:
-    """Indexing of a stored tensor: the first axis selects what is decoded, the rest what is kept."""
+    """Indexing of a stored tensor: the first axis says what is decoded, the rest what is kept."""
 
     def __init__(self, file: safe_open, entry: Entry) -> None:
         self._file = file
@@ -398,8 +400,7 @@ def encode(
     threads : int, optional
         Default: all CPUs that the process may use.
     out : writable bytes-like, optional
-        Where to encode to. Reused memory saves the first touch of fresh pages. A blob is never larger
-        than the array's bytes by more than 1 % and 1 KiB, parameters of small groups apart.
+        Where to encode to. Reused memory saves the first touch of fresh pages.
 
     Returns
     -------

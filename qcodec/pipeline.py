@@ -154,7 +154,8 @@ def parse(text: str) -> Codec:
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise InputError(f"codec {text!r}: not of the form 'quantizer(option=value) | coder'") from None
+        form = "'quantizer(option=value) | coder'"
+        raise InputError(f"codec {text!r}: not of the form {form}") from None
     try:
         return Codec.of(*(_parse_stage(node) for node in _operands(tree)))
     except (TypeError, ValueError) as error:
@@ -189,7 +190,8 @@ def _parse_stage(node: ast.expr) -> Stage:
         try:
             options[keyword.arg] = ast.literal_eval(keyword.value)
         except ValueError:
-            raise ValueError(f"{name.id}: {keyword.arg} must be a number, True, False or None") from None
+            what = f"{name.id}: {keyword.arg} must be a literal: a number, True, False, None or text"
+            raise ValueError(what) from None
     return cls(**options)
 
 
@@ -229,7 +231,7 @@ def make_job(codec: Codec, dtype: str, shape: tuple[int, ...]) -> _core.Job:
 def encode_chunks(
     array: npt.NDArray[Any], dtype: str, codec: Codec, what: str, threads: int | None
 ) -> Iterator[memoryview]:
-    """Chunks of one tensor, in order, each valid until the next. `what` names the tensor in errors."""
+    """Chunks of one tensor, in order, each valid until the next; `what` names it in errors."""
     count = resolve_threads(threads)
     try:
         job = make_job(codec, dtype, array.shape)
@@ -244,7 +246,7 @@ def encode_chunks(
         for first in range(0, chunks, batch):
             n = min(batch, chunks - first)
             yield from encoder.encode(job, data, scales, zero_points, first, n, count)
-    except _core.Failure as failure:
+    except _core.KernelError as failure:
         _raise_encode(failure, array, codec, what)
     finally:
         _spare_encoders[:] = [encoder]
@@ -256,12 +258,12 @@ def symbol_planes(array: npt.NDArray[Any], dtype: str, codec: Codec) -> npt.NDAr
     data = flat_bytes(array)
     try:
         return job.forward(data, *codec.quantizer.fit(job, data))
-    except _core.Failure as failure:
+    except _core.KernelError as failure:
         _raise_encode(failure, array, codec, "array")
 
 
 def _raise_encode(
-    failure: _core.Failure, array: npt.NDArray[Any], codec: Codec, what: str
+    failure: _core.KernelError, array: npt.NDArray[Any], codec: Codec, what: str
 ) -> NoReturn:
     code, at, reason, _ = failure.args
     if code != 1:
@@ -312,7 +314,7 @@ def decode_range(
             DTYPE_CODES[out_dtype],
             resolve_threads(threads),
         )
-    except _core.Failure as failure:
+    except _core.KernelError as failure:
         code, at, reason, chunk = failure.args
         if code == 6:
             raise OSError(at, f"{os.strerror(at)}: {reason} of {where}") from None

@@ -264,7 +264,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     }
     static PYBIND11_CONSTINIT py::gil_safe_call_once_and_store<py::object> failure;
     failure.call_once_and_store_result([&]() {
-        return py::object(py::exception<Failure>(m, "Failure"));
+        return py::object(py::exception<Failure>(m, "KernelError"));
     });
     py::register_exception_translator([](std::exception_ptr p) {
         try {

@@ -1,1 +1,1 @@
-"""The .qc file: its specification (FORMAT.md), index, writer and reader. Knows ids and bytes, no codec."""
+"""The .qc file: specification (FORMAT.md), index, writer, reader. Knows bytes, no codec."""

@@ -149,8 +149,8 @@ def _check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 class AtomicFile:
     """A new file that takes its name only when all of it is on disk.
 
-    Written as a unique temporary file beside the target; on success it is flushed to disk and renamed
-    over the target, whatever was there stays until then, and on failure it stays for good.
+    Written as a unique temporary file beside the target; on success it is flushed to disk and
+    renamed over the target. Whatever was there stays until then, and on failure it stays for good.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -13,8 +13,8 @@ class Rans(Coder):
     """rANS with up to 256 interleaved states that live in vector registers: the default coder.
 
     Frequencies are in 1/256, so that whole tables fit registers; rare symbols escape to a side
-    stream. Up to 16 tables per chunk, of which each tile of weights picks one, follow rows and layers that
-    differ. Mostly-equal symbols are coded as masks and values.
+    stream. Up to 16 tables per chunk, of which each tile of weights picks one, follow rows and
+    layers that differ. Mostly-equal symbols are coded as masks and values.
 
     References
     ----------

@@ -34,8 +34,8 @@ class Uniform(Quantizer):
         One scale per so many consecutive weights in C order, 1..2**20; the last group may be short.
         Only with `bits`, and not with `axis`.
     symmetric : bool, default True
-        True: symbols lie in ``-(2**(bits-1) - 1) .. 2**(bits-1) - 1``, and 1 bit means plus or minus
-        the mean magnitude. False: ``2**bits`` values from the group's smallest to its largest
+        True: integers lie in ``-(2**(bits-1) - 1) .. 2**(bits-1) - 1``, and 1 bit means plus or
+        minus the mean magnitude. False: ``2**bits`` values from the group's smallest to its largest
         weight, with an integer zero point, so that zero stays exact wherever the range holds it.
 
     Raises
@@ -46,8 +46,8 @@ class Uniform(Quantizer):
     Notes
     -----
     Encoding raises `InputError` at the first NaN or infinity, and where a weight is more than 2**24
-    steps from zero. Fitted scales are rounded up to 16 significant bits, so that a file stores
-    them in two bytes; a group whose scale would be below the smallest normal float32 decodes to zeros.
+    steps from zero. Fitted scales are rounded up to 9 significant bits, so that a file stores them
+    in two bytes; a group whose scale would be below the smallest normal float32 decodes to zeros.
 
     References
     ----------
@@ -96,7 +96,9 @@ class Uniform(Quantizer):
         if not (math.isfinite(step) and tiny <= step <= float(np.finfo(np.float32).max)):
             raise ValueError(f"step must be a positive normal float32, got {step}")
         if self.axis is not None or self.group is not None or not self.symmetric:
-            raise ValueError("a step is for the whole tensor: it excludes axis, group and symmetric=False")
+            raise ValueError(
+                "a step is for the whole tensor: it excludes axis, group and symmetric=False"
+            )
         object.__setattr__(self, "step", float(step))
 
     def job_options(self, shape: tuple[int, ...], n: int) -> dict[str, Any]:
