@@ -58,7 +58,7 @@ def save_file(
     --------
     >>> import numpy as np, qcodec, tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "model.qc")
-    >>> qcodec.save_file({"w": np.eye(3, dtype=np.float32)}, path, "uniform(bits=4)")
+    >>> qcodec.save_file({"w": np.eye(3, dtype=np.float32)}, path, "uniform(bits=2)")
     >>> qcodec.load_file(path)["w"][0]
     array([1., 0., 0.], dtype=float32)
     """

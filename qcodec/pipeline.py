@@ -190,7 +190,7 @@ def _parse_stage(node: ast.expr) -> Stage:
         try:
             options[keyword.arg] = ast.literal_eval(keyword.value)
         except ValueError:
-            what = f"{name.id}: {keyword.arg} must be a literal: a number, True, False, None or text"
+            what = f"{name.id}: {keyword.arg} must be a number, True, False, None or text"
             raise ValueError(what) from None
     return cls(**options)
 

@@ -5,6 +5,7 @@
 
 #include "core/bytes.hpp"
 #include "entropy/bitpack.hpp"
+#include "pipeline/fused.hpp"
 #include "pipeline/plane.hpp"
 #include "pipeline/stream_copy.hpp"
 
@@ -80,10 +81,20 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
     Output output{out, out_dtype, item,
                   stream_stores ? workspace.get(Workspace::kStaging, kPiece * item) : nullptr};
     const std::uint8_t* planes[Workspace::kPlanes];
+    Runs runs;
+    const bool fusing = stream_stores && fuses(out_dtype) && state.planes == 1 &&
+                        codec.quantizer->runs != nullptr && can_fuse(readers[0]) &&
+                        codec.quantizer->runs(t, range, state, 0, runs);
     for (std::size_t at = 0; at < end; at += kBlock) {
         const std::size_t n = std::min(kBlock, range.count - at);
         if (at + n <= begin && !state.sequential) {
             for (unsigned k = 0; k < state.planes; ++k) QC_TRY(readers[k].skip(n));
+            continue;
+        }
+        if (fusing && at >= begin && at + n <= end &&
+            codec.quantizer->runs(t, range, state, at, runs) && fuses(runs, n)) {
+            QC_TRY(fused_next(readers[0], n, runs, output.at, out_dtype));
+            output.at += n * item;
             continue;
         }
         for (unsigned k = 0; k < state.planes; ++k) QC_TRY(readers[k].next(n, &planes[k]));

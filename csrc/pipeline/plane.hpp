@@ -25,6 +25,14 @@ public:
     Status skip(std::size_t n) noexcept;
     Status finish() noexcept;
 
+    // For loops that fuse (pipeline/fused.hpp): they read on from here and say how far they went.
+    StreamMode mode() const noexcept { return mode_; }
+    const std::uint8_t* packed() const noexcept { return payload_.data() + at_ / 8 * bits_; }
+    unsigned bits() const noexcept { return bits_; }
+    const CoderKernel& coder() const noexcept { return *coder_; }
+    void* state() const noexcept { return buffer_; }
+    void advance(std::size_t n) noexcept { at_ += n; }
+
 private:
     StreamMode mode_ = StreamMode::kStored;
     const CoderKernel* coder_ = nullptr;

@@ -53,7 +53,7 @@ Status inverse(const TensorSpec& t, ChunkRange, ChunkState&, const std::uint8_t*
 
 Status finish(const ChunkState&) noexcept { return kOkStatus; }
 
-constexpr QuantizerKernel kLossless{"lossless", 1, forward, open, inverse, finish};
+constexpr QuantizerKernel kLossless{"lossless", 1, forward, open, inverse, finish, nullptr};
 const RegisterQuantizer registered{kLossless};
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "core/bytes.hpp"
 #include "core/status.hpp"
 #include "core/workspace.hpp"
+#include "quantize/dequantize.hpp"
 #include "quantize/dtype.hpp"
 
 namespace qc {
@@ -101,6 +102,11 @@ struct QuantizerKernel {
 
     // After the last element of the chunk.
     Status (*finish)(const ChunkState& state) noexcept;
+
+    // Where all elements are q * scale of one plane: the runs from element `at` of the chunk on, for
+    // loops that fuse. Null, or false, where they are not.
+    bool (*runs)(const TensorSpec& t, ChunkRange range, const ChunkState& state, std::size_t at,
+                 Runs& runs) noexcept;
 };
 
 class RegisterQuantizer {

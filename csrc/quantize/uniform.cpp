@@ -303,21 +303,32 @@ Status patch_escapes(ChunkState& state, const std::uint8_t* high, const std::uin
     return kOkStatus;
 }
 
+Runs runs_at(const TensorSpec& t, ChunkRange range, const ChunkState& state,
+             std::size_t at) noexcept {
+    const std::uint64_t element = range.first + at;
+    return {state.scales,
+            state.zero_points,
+            state.zero_point,
+            is_sign_grid(t) ? 2 : 1,
+            state.width,
+            state.entries,
+            t.inner,
+            range.entry(t, element),
+            t.inner - element % t.inner};
+}
+
+bool fused_runs(const TensorSpec& t, ChunkRange range, const ChunkState& state, std::size_t at,
+                Runs& runs) noexcept {
+    runs = runs_at(t, range, state, at);
+    return state.width <= 8 && state.escapes.empty();
+}
+
 Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
                const std::uint8_t* const* planes, std::size_t at, std::size_t n, std::uint8_t* out,
                DType out_dtype, Workspace&) noexcept {
     const std::uint8_t* high = state.width == 16 ? planes[0] : nullptr;
     const std::uint8_t* low = state.width == 16 ? planes[1] : planes[0];
-    const std::uint64_t element = range.first + at;
-    const Runs runs{state.scales,
-                    state.zero_points,
-                    state.zero_point,
-                    is_sign_grid(t) ? 2 : 1,
-                    state.width,
-                    state.entries,
-                    t.inner,
-                    range.entry(t, element),
-                    t.inner - element % t.inner};
+    const Runs runs = runs_at(t, range, state, at);
     dequantize.pick()(high, low, n, runs, out, out_dtype);
     if (!state.escapes.empty()) return patch_escapes(state, high, low, n, out, out_dtype);
     return kOkStatus;
@@ -329,7 +340,7 @@ Status finish(const ChunkState& state) noexcept {
                : corrupt("uniform: fewer escape symbols than values");
 }
 
-constexpr QuantizerKernel kUniform{"uniform", 2, forward, open, inverse, finish};
+constexpr QuantizerKernel kUniform{"uniform", 2, forward, open, inverse, finish, fused_runs};
 const RegisterQuantizer registered{kUniform};
 
 }  // namespace

@@ -1,6 +1,6 @@
 // quantize/uniform.hpp - arithmetic that the encoder's fit, the chunk kernel and its searches share.
 //
-// FORMAT.md, "uniform". A scale is a positive normal float32 or zero. Fitted scales have 16
+// FORMAT.md, "uniform". A scale is a positive normal float32 or zero. Fitted scales have 9
 // significant bits (the low 15 mantissa bits are zero), so that a u16 stores them: rounded up, which
 // keeps every weight inside the grid at a cost of at most 2^-8 of the step.
 #pragma once

@@ -1,0 +1,284 @@
+// entropy/rans_decode.cpp - opens, runs and closes a plain stream: FORMAT.md, "rans", Plain form.
+//
+// Everything the kernels rely on is checked here, once: tables, tile choices, states, lengths. What
+// remains for the run is the budget of refill bytes and of escapes, and the final states.
+#include "entropy/rans_decode.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "core/bytes.hpp"
+#include "simd/isa.hpp"
+
+namespace qc::rans {
+namespace {
+
+unsigned width_of(std::size_t values) noexcept {
+    return values < 2 ? 0 : static_cast<unsigned>(std::bit_width(values - 1));
+}
+
+#if QC_X86
+constexpr Variants<const DecodeKernel*> kKernels{&kDecodePortable, &kDecodeAvx2, &kDecodeAvx512};
+#else
+constexpr Variants<const DecodeKernel*> kKernels{&kDecodePortable};
+#endif
+
+const DecodeKernel* pick_kernel(unsigned lanes) noexcept {
+    const DecodeKernel* kernel = kKernels.pick();
+    if (lanes >= kernel->min_lanes) return kernel;
+#if QC_X86
+    if (kernel == &kDecodeAvx512 && lanes >= kDecodeAvx2.min_lanes) return &kDecodeAvx2;
+#endif
+    return &kDecodePortable;
+}
+
+Status open_escapes(Stream& s, ByteReader& in, unsigned symbol_bits) noexcept {
+    std::uint64_t n = 0;
+    QC_TRY(in.varint(n, "rans: number of escapes"));
+    if (n > s.count) return corrupt("rans: more escapes than symbols", in.at());
+    s.escapes_unread = static_cast<std::size_t>(n);
+    s.escapes_read = 0;
+    s.escape = s.escapes_end = s.escapes;
+    s.escape_width = 0;
+    s.escape_plain = false;
+    if (n == 0) return kOkStatus;
+    std::uint8_t size = 0;
+    QC_TRY(in.get(size, "rans: list of escaped symbols"));
+    s.escape_plain = size == 0;
+    s.escape_list_size = size;
+    s.escape_width = s.escape_plain ? 8 : width_of(size);
+    unsigned after = 0;
+    for (unsigned k = 0; k < size; ++k) {
+        std::uint8_t symbol = 0;
+        QC_TRY(in.get(symbol, "rans: list of escaped symbols"));
+        if (symbol < after || symbol >> symbol_bits != 0) {
+            return corrupt("rans: list of escaped symbols out of order or range", in.at() - 1);
+        }
+        after = symbol + 1u;
+        s.escape_list[k] = static_cast<std::uint8_t>(symbol << s.raw_bits);
+    }
+    std::memset(s.escape_list + size, 0, sizeof s.escape_list - size);
+    if (s.escape_plain) {
+        for (unsigned k = 0; k >> symbol_bits == 0; ++k) {
+            s.escape_list[k] = static_cast<std::uint8_t>(k << s.raw_bits);
+        }
+        s.escape_width = 8;
+    }
+    return kOkStatus;
+}
+
+Status open_tables(Stream& s, ByteReader& in, std::span<const std::uint8_t> payload,
+                   unsigned symbol_bits, std::size_t& n_escapes_max) noexcept {
+    TableBits bits(payload.subspan(in.at()));
+    s.has_escapes = false;
+    for (unsigned t = 0; t < s.n_tables; ++t) {
+        Table& table = s.tables[t];
+        Status status = get_table(bits, symbol_bits, table);
+        if (bits.overrun()) status = truncated("rans: tables end too early");
+        status.at = in.at();
+        QC_TRY(status);
+        s.has_escapes = s.has_escapes || table.freq[kEscape] != 0;
+        for (std::uint8_t& symbol : table.symbol) {
+            symbol = static_cast<std::uint8_t>(symbol << s.raw_bits);
+        }
+    }
+    if (!bits.padding_is_zero()) return corrupt("rans: padding after the tables", in.at());
+    std::span<const std::uint8_t> skipped;
+    QC_TRY(in.take(bits.bytes_used(), skipped, "rans: tables"));
+
+    if (s.n_tables > 1) {
+        const std::size_t tiles = (s.count + s.tile - 1) / s.tile;
+        const unsigned width = width_of(s.n_tables);
+        std::span<const std::uint8_t> packed;
+        QC_TRY(in.take(bytes_for_bits(tiles * width), packed, "rans: tables of the tiles"));
+        BitReader choices(packed);
+        for (std::size_t t = 0; t < tiles; ++t) {
+            const std::uint32_t k = choices.get(width);
+            if (k >= s.n_tables) return corrupt("rans: table of a tile out of range", in.at());
+            s.choices[t] = static_cast<std::uint8_t>(k);
+        }
+        if (!choices.padding_is_zero()) return corrupt("rans: padding after tiles", in.at());
+    }
+    n_escapes_max = s.has_escapes ? s.count : 0;
+    return kOkStatus;
+}
+
+// Fills `escapes` up: called where fewer than a block of them wait there.
+Status read_escapes(Stream& s) noexcept {
+    const auto waiting = static_cast<std::size_t>(s.escapes_end - s.escape);
+    std::memmove(s.escapes, s.escape, waiting);
+    const std::size_t n = std::min(kEscapeRoom - waiting, s.escapes_unread);
+    std::uint8_t* out = s.escapes + waiting;
+    // Whole groups of eight values end at a byte, except the last.
+    const std::size_t whole = s.escapes_unread == n ? n : n / 8 * 8;
+    const std::size_t first = s.escapes_read * s.escape_width / 8;
+    BitReader bits(s.escape_bits.subspan(first));
+    std::uint8_t wrong = 0;
+    if (s.escape_plain) {
+        const std::uint8_t* in = s.escape_bits.data() + first;
+        for (std::size_t k = 0; k < whole; ++k) {
+            out[k] = s.escape_list[in[k]];
+            wrong |= static_cast<std::uint8_t>((out[k] >> s.raw_bits) ^ in[k]);
+        }
+    } else {
+        for (std::size_t k = 0; k < whole; ++k) {
+            const std::uint32_t place = bits.get(s.escape_width);
+            out[k] = s.escape_list[place];
+            wrong |= static_cast<std::uint8_t>(place >= s.escape_list_size);
+        }
+    }
+    s.escapes_read += whole;
+    s.escapes_unread -= whole;
+    s.escape = s.escapes;
+    s.escapes_end = s.escapes + waiting + whole;
+    if (wrong != 0) return corrupt("rans: escaped symbol out of range");
+    if (s.escapes_unread == 0 && !s.escape_plain && !bits.padding_is_zero()) {
+        return corrupt("rans: padding after the escapes");
+    }
+    return kOkStatus;
+}
+
+// The last bytes move to where reading past them is harmless.
+void enter_tail(Stream& s) noexcept {
+    const auto left = static_cast<std::size_t>(s.in_end - s.in);
+    std::memcpy(s.tail, s.in, left);
+    std::memset(s.tail + left, 0, sizeof s.tail - left);
+    s.in = s.tail;
+    s.in_end = s.limit = s.tail + left;
+    s.in_tail = true;
+}
+
+Status ran_out(const Stream& s) noexcept {
+    return truncated("rans: symbols go on where the stream ends", s.payload_bytes);
+}
+
+// The lanes of a last round that is not whole.
+void decode_rest(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
+    const unsigned raw_mask = (1u << s.raw_bits) - 1;
+    const std::size_t raw_at = s.done * s.raw_bits % 8;
+    for (std::size_t lane = 0; lane < n; ++lane) {
+        const Table& t = *s.table;
+        const unsigned entry = t.slot[s.low[lane]];
+        const unsigned low = s.low[lane];
+        unsigned x = t.freq[entry] * s.high[lane] + low - t.base[low >> 7][entry];
+        if (x < 256) x = x << 8 | *s.in++;
+        s.high[lane] = static_cast<std::uint8_t>(x >> 8);
+        s.low[lane] = static_cast<std::uint8_t>(x);
+        unsigned symbol = t.symbol[entry];
+        if (entry == kEscape) symbol = *s.escape++;
+        const std::size_t bit = raw_at + lane * s.raw_bits;
+        const unsigned raw = load<std::uint16_t>(s.raw + bit / 8);
+        out[lane] = static_cast<std::uint8_t>(symbol | ((raw >> bit % 8) & raw_mask));
+    }
+}
+
+}  // namespace
+
+Status open_plain(Stream& s, std::span<const std::uint8_t> payload, std::size_t count,
+                  unsigned bits) noexcept {
+    ByteReader in(payload);
+    std::uint8_t form = 0;
+    std::uint8_t lanes = 0;
+    std::uint8_t tables = 0;
+    QC_TRY(in.get(form, "rans: header"));
+    QC_TRY(in.get(lanes, "rans: header"));
+    QC_TRY(in.get(tables, "rans: header"));
+    if (form != 0) return {Code::kUnsupported, 0, "rans: form of the stream"};
+    if (count > kMaxCount) return {Code::kLimit, 0, "rans: more symbols than a chunk has"};
+    s.raw_bits = lanes >> 4;
+    if ((lanes & 15) > 8 || s.raw_bits >= bits) return corrupt("rans: lanes or raw bits", 1);
+    if (tables >= kMaxTables) return corrupt("rans: number of tables", 2);
+    const unsigned symbol_bits = bits - s.raw_bits;
+    s.lanes = 1u << (lanes & 15);
+    s.n_tables = tables + 1u;
+    s.count = count;
+    s.done = 0;
+    s.tile = kMaxCount;
+    s.payload_bytes = payload.size();
+    if (s.n_tables > 1) {
+        std::uint8_t units = 0;
+        QC_TRY(in.get(units, "rans: header"));
+        if (units == 0) return corrupt("rans: tile of no symbols", in.at() - 1);
+        s.tile = units * kTileUnit;
+    }
+    QC_TRY(open_escapes(s, in, symbol_bits));
+    std::size_t max_escapes = 0;
+    QC_TRY(open_tables(s, in, payload, symbol_bits, max_escapes));
+    if (s.escapes_unread > max_escapes) return corrupt("rans: escapes, but no table has one");
+    QC_TRY(in.take(bytes_for_bits(std::uint64_t{s.escapes_unread} * s.escape_width),
+                   s.escape_bits, "rans: escaped symbols"));
+    std::span<const std::uint8_t> part;
+    QC_TRY(in.take(bytes_for_bits(std::uint64_t{count} * s.raw_bits), part, "rans: raw bits"));
+    s.raw = part.data();
+    const auto spare = static_cast<unsigned>(count * s.raw_bits % 8);
+    if (spare != 0 && part.back() >> spare != 0) return corrupt("rans: padding after raw bits");
+    QC_TRY(in.take(s.lanes, part, "rans: states"));
+    if (std::memchr(part.data(), 0, s.lanes) != nullptr) {
+        return corrupt("rans: state below 256", in.at() - s.lanes);
+    }
+    std::memcpy(s.high, part.data(), s.lanes);
+    QC_TRY(in.take(s.lanes, part, "rans: states"));
+    std::memcpy(s.low, part.data(), s.lanes);
+
+    s.in = payload.data() + in.at();
+    s.in_end = payload.data() + payload.size();
+    s.in_tail = false;
+    if (in.left() <= kRoundRead) {
+        enter_tail(s);
+    } else {
+        s.limit = s.in_end - kRoundRead;
+    }
+    s.next_tile = 0;
+    s.table = s.tables;
+    s.tile_left = 0;
+    s.kernel = pick_kernel(s.lanes);
+    if (s.kernel->prepare != nullptr) s.kernel->prepare(s);
+    return kOkStatus;
+}
+
+Status next_plain(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
+    if (s.escape > s.escapes_end) return corrupt("rans: read on after an error");
+    if (s.escapes_unread > 0 && static_cast<std::size_t>(s.escapes_end - s.escape) < kBlock) {
+        QC_TRY(read_escapes(s));
+    }
+    std::size_t rounds = n / s.lanes;
+    while (rounds > 0) {
+        const std::size_t done = s.kernel->rounds(s, out, rounds);
+        rounds -= done;
+        out += done * s.lanes;
+        s.done += done * s.lanes;
+        if (rounds == 0) break;
+        if (s.in_tail) return ran_out(s);
+        enter_tail(s);
+    }
+    const std::size_t rest = n % s.lanes;
+    if (rest > 0) {
+        if (s.tile_left == 0) enter_tile(s);
+        if (!s.in_tail && s.in > s.limit) enter_tail(s);
+        if (s.in_tail && s.in > s.in_end) return ran_out(s);
+        decode_rest(s, rest, out);
+        s.done += rest;
+    }
+    if (s.in_tail && s.in > s.in_end) return ran_out(s);
+    if (s.has_escapes && s.escape > s.escapes_end) {
+        return corrupt("rans: more escapes than the stream has");
+    }
+    return kOkStatus;
+}
+
+Status finish_plain(const Stream& s) noexcept {
+    if (s.done != s.count) return corrupt("rans: symbols left", s.payload_bytes);
+    if (s.in != s.in_end) return corrupt("rans: bytes left after the last symbol");
+    if (s.escapes_unread > 0 || s.escape != s.escapes_end) {
+        return corrupt("rans: escapes left after the last symbol");
+    }
+    for (unsigned lane = 0; lane < s.lanes; ++lane) {
+        if (s.high[lane] != kFirstHigh || s.low[lane] != kFirstLow) {
+            return corrupt("rans: state after the last symbol");
+        }
+    }
+    return kOkStatus;
+}
+
+}  // namespace qc::rans

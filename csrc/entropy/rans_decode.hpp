@@ -1,0 +1,109 @@
+// entropy/rans_decode.hpp - a plain rANS stream while it is decoded, and the kernels that do it.
+//
+// A kernel decodes whole rounds: one symbol of every lane. Before each round it compares `in` with
+// `limit`, behind which kRoundRead bytes are readable; that one test keeps it inside its memory.
+// Escaped symbols wait in `escapes`, at least a block of them, so reading them needs no test.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/status.hpp"
+#include "entropy/coder.hpp"
+#include "entropy/rans_table.hpp"
+
+namespace qc::rans {
+
+inline constexpr std::size_t kMaxLanes = 256;
+inline constexpr std::size_t kTileUnit = 256;
+inline constexpr std::size_t kMaxCount = std::size_t{1} << 20;
+inline constexpr std::size_t kMaxTiles = kMaxCount / kTileUnit;
+inline constexpr std::size_t kRoundRead = kMaxLanes + 64;
+inline constexpr std::size_t kEscapeRoom = 2 * kBlock;
+inline constexpr std::uint8_t kFirstHigh = 1;  // the state that encoding starts from: 256
+inline constexpr std::uint8_t kFirstLow = 0;
+
+struct Stream;
+
+struct DecodeKernel {
+    void (*prepare)(Stream&) noexcept;  // may be null
+    // Up to `rounds` rounds into `out`; returns how many were done before `in` passed `limit`.
+    std::size_t (*rounds)(Stream&, std::uint8_t* out, std::size_t rounds) noexcept;
+    unsigned min_lanes;
+};
+
+extern const DecodeKernel kDecodePortable;
+extern const DecodeKernel kDecodeAvx2;
+extern const DecodeKernel kDecodeAvx512;
+
+struct alignas(64) Stream {
+    std::uint8_t high[kMaxLanes];  // a lane's state is 256 * high + low
+    std::uint8_t low[kMaxLanes];
+    Table tables[kMaxTables];  // symbols shifted by raw_bits
+    alignas(64) std::uint8_t kernel_tables[kMaxTables][1024];
+    std::uint8_t choices[kMaxTiles];
+    std::uint8_t escapes[kEscapeRoom + kBlock + 64];  // a bad block may read on for kBlock
+    std::uint8_t tail[2 * kRoundRead];
+    std::uint8_t escape_list[256];
+
+    const DecodeKernel* kernel;
+    unsigned kernel_levels;  // of the AVX2 kernel's search
+    unsigned lanes;
+    unsigned raw_bits;
+    unsigned n_tables;
+    bool has_escapes;  // some table has
+    bool in_tail;
+
+    const std::uint8_t* in;
+    const std::uint8_t* limit;
+    const std::uint8_t* in_end;
+    const std::uint8_t* raw;  // low bits of symbol `done`, when a round begins
+    std::size_t count;
+    std::size_t done;
+    std::size_t tile;       // symbols of a tile
+    std::size_t tile_left;  // symbols of the current tile that are still to come
+    std::size_t next_tile;
+    const Table* table;     // of the current tile
+
+    const std::uint8_t* escape;           // next one in `escapes`
+    const std::uint8_t* escapes_end;
+    std::span<const std::uint8_t> escape_bits;
+    std::size_t escapes_unread;           // not yet in `escapes`
+    std::size_t escapes_read;
+    unsigned escape_width;
+    unsigned escape_list_size;
+    bool escape_plain;                    // bytes, not indices of escape_list
+    std::size_t payload_bytes;
+};
+
+// A tile begins. The choice was checked when the stream was opened.
+inline unsigned enter_tile(Stream& s) noexcept {
+    const unsigned k = s.n_tables > 1 ? s.choices[s.next_tile++] : 0;
+    s.table = &s.tables[k];
+    s.tile_left = s.tile;
+    return k;
+}
+
+Status open_plain(Stream& s, std::span<const std::uint8_t> payload, std::size_t count,
+                  unsigned bits) noexcept;
+
+// The next n symbols; `out` has room for n + 64.
+//   requires  n a multiple of the lanes, or all that are left; n <= kBlock
+Status next_plain(Stream& s, std::size_t n, std::uint8_t* out) noexcept;
+Status finish_plain(const Stream& s) noexcept;
+
+// Puts zeros where `nibbles` have a zero bit, the next value where they have a one. Returns how
+// many values were used: at most n. Reads up to 64 values more; `out` has room for n + 64, and
+// nibbles are readable up to the next multiple of 16.
+using MergeFn = std::size_t (*)(const std::uint8_t* nibbles, std::size_t n,
+                                const std::uint8_t* values, std::uint8_t zero,
+                                std::uint8_t* out) noexcept;
+std::size_t merge_portable(const std::uint8_t*, std::size_t, const std::uint8_t*, std::uint8_t,
+                           std::uint8_t*) noexcept;
+std::size_t merge_avx2(const std::uint8_t*, std::size_t, const std::uint8_t*, std::uint8_t,
+                       std::uint8_t*) noexcept;
+std::size_t merge_avx512(const std::uint8_t*, std::size_t, const std::uint8_t*, std::uint8_t,
+                         std::uint8_t*) noexcept;
+
+}  // namespace qc::rans

@@ -1,0 +1,415 @@
+// entropy/rans_model.cpp - raw bits, shared indices, tables, and which tables to keep.
+//
+// Tiles of a sample are grouped by k-means on their counts, with code lengths for distances.
+// Several tables stay only where they pay for themselves and for the choices. All of it is integer
+// arithmetic in a fixed order: tables are part of the bytes that every machine must agree on.
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "entropy/rans_encode.hpp"
+
+namespace qc::rans {
+namespace {
+
+constexpr std::size_t kSample = std::size_t{1} << 17;  // symbols that train the tables
+constexpr unsigned kRounds = 2;                        // of k-means
+constexpr std::uint32_t kOneBit = 1u << 16;
+
+unsigned width_of(unsigned values) {
+    return values < 2 ? 0 : static_cast<unsigned>(std::bit_width(values - 1));
+}
+
+// Frequencies by index for symbols with these counts, index 63 for the escape. Keeps what is seen
+// and worth a slot; goes without an escape where nothing needs one and that is smaller.
+//   returns   bits in units of 2^-16
+std::uint64_t fit_frequencies(const std::uint32_t* counts, std::uint64_t seen, bool must_escape,
+                              unsigned escape_bits, std::uint8_t* freq) {
+    constexpr std::uint64_t kOther = std::uint64_t{1} << kEscape;
+    const auto cost = [&](const std::uint8_t* f, const std::uint32_t* c, std::uint64_t kept) {
+        std::uint64_t sum = 0;
+        for (std::uint64_t k = kept; k != 0; k &= k - 1) {
+            const auto e = static_cast<unsigned>(std::countr_zero(k));
+            sum += std::uint64_t{c[e]} * cost_q16(f[e]);
+            if (e == kEscape) sum += std::uint64_t{c[e]} * escape_bits * kOneBit;
+        }
+        return sum;
+    };
+    std::uint64_t total = 0;
+    auto most = static_cast<unsigned>(std::countr_zero(seen | kOther >> 1));
+    for (unsigned e = 0; e < kEntries; ++e) {
+        total += counts[e];
+        if ((seen >> e & 1) != 0 && counts[e] > counts[most]) most = e;
+    }
+    // A slot costs the others total * log2(256 / 255) bits, about total / 177.
+    std::uint64_t kept = std::uint64_t{1} << most;
+    std::uint32_t grouped[kEntries];
+    std::copy_n(counts, kEntries, grouped);
+    for (unsigned e = 0; e < kEscape; ++e) {
+        const bool worth = counts[e] * std::uint64_t{177} * std::max(escape_bits, 1u) > total;
+        if (worth && (seen >> e & 1) != 0) {
+            kept |= std::uint64_t{1} << e;
+        } else if ((kept >> e & 1) == 0) {
+            grouped[kEscape] += counts[e];
+        }
+    }
+    std::uint64_t best = ~std::uint64_t{0};
+    if (kept != seen || must_escape || std::popcount(kept) < 2) {
+        normalise(grouped, kept | kOther, freq);
+        best = cost(freq, grouped, kept | kOther);
+    }
+    if (!must_escape && std::popcount(seen) >= 2) {
+        std::uint8_t all[kEntries];
+        normalise(counts, seen, all);
+        const std::uint64_t bits = cost(all, counts, seen);
+        if (bits < best) {
+            best = bits;
+            std::copy_n(all, kEntries, freq);
+        }
+    }
+    return best;
+}
+
+void set_tables(Model& m, unsigned t, const std::uint8_t* freq) {
+    Table& table = m.tables[t];
+    EncodeTable& by_index = m.encode_tables[t];
+    std::memset(&table, 0, sizeof table);
+    table.freq[kEscape] = freq[kEscape];
+    unsigned n = 0;
+    std::uint8_t entry_of[kEntries];
+    for (unsigned i = 0; i < kEntries; ++i) {
+        entry_of[i] = kEscape;
+        if (i == kEscape || freq[i] == 0) continue;
+        table.freq[n] = freq[i];
+        table.symbol[n] = m.symbol_of[i];
+        entry_of[i] = static_cast<std::uint8_t>(n++);
+    }
+    place_slots(table);
+    unsigned first[kEntries] = {};
+    for (unsigned e = 1; e < kEntries; ++e) first[e] = first[e - 1] + table.freq[e - 1];
+    by_index.has_escapes = freq[kEscape] != 0;
+    for (unsigned i = 0; i < kEntries; ++i) {
+        const unsigned e = entry_of[i];
+        const unsigned f = table.freq[e];
+        const unsigned inverse = f == 0 ? 0 : std::min(65536u / f, 65535u);
+        by_index.freq[i] = static_cast<std::uint8_t>(f);
+        by_index.lower[i] = static_cast<std::uint8_t>((first[e] + f + 1) / 2 - (first[e] + 1) / 2);
+        by_index.base[0][i] = table.base[0][e];
+        by_index.base[1][i] = table.base[1][e];
+        by_index.inverse_low[i] = static_cast<std::uint8_t>(inverse);
+        by_index.inverse_high[i] = static_cast<std::uint8_t>(inverse >> 8);
+        by_index.escaped[i] = e == kEscape ? 0x80 : 0;
+    }
+}
+
+unsigned n_indices(const Model& m) {
+    return m.same_index ? 1u << m.symbol_bits
+                        : static_cast<unsigned>(std::bit_width(m.seen)) + m.must_escape;
+}
+
+unsigned escape_bits(const Model& m) {
+    const auto seen = static_cast<unsigned>(std::popcount(m.seen));
+    return std::min(m.symbol_bits, m.must_escape ? m.symbol_bits : width_of(seen));
+}
+
+// Cost of an index where a table is used, in 2^-16 bit.
+std::uint32_t index_cost(const Model& m, unsigned t, unsigned i) {
+    const EncodeTable& table = m.encode_tables[t];
+    if (table.freq[i] == 0) return 64 * kOneBit;  // never happens: no escape, index not in use
+    return cost_q16(table.freq[i]) + (table.escaped[i] != 0 ? escape_bits(m) * kOneBit : 0);
+}
+
+void set_costs(Model& m) {
+    for (unsigned i = 0; i < kEntries; ++i) {
+        std::uint32_t least = ~0u;
+        for (unsigned t = 0; t < m.n_tables; ++t) least = std::min(least, index_cost(m, t, i));
+        for (unsigned t = 0; t < m.n_tables; ++t) {
+            const std::uint32_t above = (index_cost(m, t, i) - least + kOneBit / 64) >> 11;
+            m.costs[t][i] = static_cast<std::uint8_t>(std::min(above, kMaxCost));
+        }
+    }
+}
+
+// Counts of the sampled tiles, and the groups they are put in.
+struct Sample {
+    std::size_t tiles;
+    std::size_t n;
+    unsigned width;         // indices that may occur, rounded up to 8
+    std::int16_t* counts;   // width x tiles
+    std::uint16_t* rows;    // tiles x width: the same
+    std::uint8_t* group;
+    std::int32_t* cost;     // of the tiles, for one table
+    std::int32_t* least;
+    std::uint64_t* order;
+
+    std::size_t bytes() const { return tiles * (4 * width + 1 + 4 + 4 + 8) + 64; }
+
+    void place(std::uint8_t* at) {
+        order = reinterpret_cast<std::uint64_t*>(at);
+        cost = reinterpret_cast<std::int32_t*>(order + tiles);
+        least = cost + tiles;
+        counts = reinterpret_cast<std::int16_t*>(least + tiles);
+        rows = reinterpret_cast<std::uint16_t*>(counts + tiles * width);
+        group = reinterpret_cast<std::uint8_t*>(rows + tiles * width);
+    }
+};
+
+void count_tiles(const std::uint8_t* index, std::size_t n, std::size_t tile, std::size_t stride,
+                 Sample& s) {
+    const EncodeKernel& kernel = encode_kernel();
+    std::size_t t = 0;
+    s.n = 0;
+    for (std::size_t at = 0; at < n; at += tile * stride, ++t) {
+        const std::size_t size = std::min(tile, n - at);
+        std::uint16_t* const counts = s.rows + t * s.width;
+        kernel.count(index + at, size, s.width, counts);
+        for (unsigned e = 0; e < s.width; ++e) {
+            s.counts[e * s.tiles + t] = static_cast<std::int16_t>(counts[e]);
+        }
+        s.n += size;
+    }
+}
+
+void tile_costs(const Sample& s, const std::int16_t* costs, std::int32_t* sums) {
+    std::fill_n(sums, s.tiles, 0);
+    for (unsigned e = 0; e < s.width; ++e) {
+        const std::int16_t* const counts = s.counts + e * s.tiles;
+        const std::int16_t cost = costs[e];
+        for (std::size_t t = 0; t < s.tiles; ++t) sums[t] += counts[t] * cost;
+    }
+}
+
+// Code lengths in 2^-8 bit for symbols with these counts; rare ones are taken as escaped.
+void ideal_costs(const std::uint32_t* counts, unsigned width, unsigned rare_bits,
+                 std::int16_t* costs) {
+    std::uint32_t total = 1;
+    for (unsigned e = 0; e < width; ++e) total += counts[e];
+    const std::uint32_t most = (8 + rare_bits) << 16;
+    for (unsigned e = 0; e < width; ++e) {
+        const std::uint32_t c = counts[e];
+        const std::uint32_t cost = c == 0 ? most : std::min(most, log2_q16(total) - log2_q16(c));
+        costs[e] = static_cast<std::int16_t>(cost >> 8);
+    }
+}
+
+using GroupCounts = std::uint32_t[kMaxTables][kEntries];
+
+void sum_groups(const Sample& s, GroupCounts& sums) {
+    std::memset(sums, 0, sizeof sums);
+    for (std::size_t t = 0; t < s.tiles; ++t) {
+        std::uint32_t* const to = sums[s.group[t]];
+        const std::uint16_t* const from = s.rows + t * s.width;
+        for (unsigned e = 0; e < s.width; e += 8) {
+            for (unsigned k = 0; k < 8; ++k) to[e + k] += from[e + k];
+        }
+    }
+}
+
+// k-means from quantiles of the tiles' cost under one table for all. Leaves the groups' counts and
+// returns their number.
+unsigned group_tiles(const Sample& s, const std::uint32_t* all, unsigned groups,
+                     unsigned rare_bits, GroupCounts& sums) {
+    std::int16_t costs[kEntries];
+    ideal_costs(all, s.width, rare_bits, costs);
+    tile_costs(s, costs, s.cost);
+    for (std::size_t t = 0; t < s.tiles; ++t) {
+        s.order[t] = static_cast<std::uint64_t>(s.cost[t]) << 32 | t;
+    }
+    std::sort(s.order, s.order + s.tiles);
+    for (std::size_t k = 0; k < s.tiles; ++k) {
+        s.group[s.order[k] & 0xFFFFFFFF] = static_cast<std::uint8_t>(k * groups / s.tiles);
+    }
+    for (unsigned round = 0; round < kRounds; ++round) {
+        sum_groups(s, sums);
+        unsigned left = 0;
+        for (unsigned g = 0; g < groups; ++g) {
+            if (std::all_of(sums[g], sums[g] + s.width, [](auto c) { return c == 0; })) continue;
+            ideal_costs(sums[g], s.width, rare_bits, costs);
+            tile_costs(s, costs, left == 0 ? s.least : s.cost);
+            for (std::size_t t = 0; t < s.tiles; ++t) {
+                const bool better = left == 0 || s.cost[t] < s.least[t];
+                if (left > 0) s.least[t] = std::min(s.least[t], s.cost[t]);
+                if (better) s.group[t] = static_cast<std::uint8_t>(left);
+            }
+            ++left;
+        }
+        groups = left;
+    }
+    sum_groups(s, sums);
+    unsigned left = 0;
+    for (unsigned g = 0; g < groups; ++g) {
+        if (std::all_of(sums[g], sums[g] + s.width, [](auto c) { return c == 0; })) continue;
+        if (left != g) std::copy_n(sums[g], kEntries, sums[left]);
+        ++left;
+    }
+    return left;
+}
+
+unsigned table_bits(const std::uint8_t* freq, unsigned symbol_bits) {
+    unsigned entries = 1;
+    for (unsigned e = 0; e < kEntries; ++e) entries += freq[e] != 0;
+    return entries * 6 + symbol_bits;
+}
+
+// Indices, in ascending order, for the up to 63 most frequent symbols without their raw bits; the
+// others share the next index.
+void index_counts(const std::uint32_t* counts, unsigned bits, unsigned raw_bits, Model& m,
+                  std::uint32_t* by_index) {
+    std::uint64_t ranked[256];
+    std::uint32_t coarse[256] = {};
+    for (unsigned s = 0; s >> bits == 0; ++s) coarse[s >> raw_bits] += counts[s];
+    unsigned n = 0;
+    for (unsigned s = 0; s < 256; ++s) {
+        if (coarse[s] > 0) ranked[n++] = std::uint64_t{coarse[s]} << 8 | (255 - s);
+    }
+    if (n > kEscape) {
+        std::nth_element(ranked, ranked + kEscape, ranked + n, std::greater<>());
+        n = kEscape;
+    }
+    bool kept[256] = {};
+    for (unsigned k = 0; k < n; ++k) kept[255 - (ranked[k] & 0xFF)] = true;
+    std::fill_n(by_index, kEntries, 0u);
+    std::uint8_t index_of[256];
+    unsigned next = 0;
+    for (unsigned s = 0; s < 256; ++s) {
+        index_of[s] = static_cast<std::uint8_t>(n | kUnseen);
+        if (kept[s]) {
+            m.symbol_of[next] = static_cast<std::uint8_t>(s);
+            index_of[s] = static_cast<std::uint8_t>(next++);
+        }
+        by_index[index_of[s] & 63] += coarse[s];
+    }
+    for (unsigned s = 0; s < 256; ++s) m.index_of[s] = index_of[s >> raw_bits];
+    m.seen = (std::uint64_t{1} << n) - 1;
+    m.raw_bits = raw_bits;
+    m.symbol_bits = bits - raw_bits;
+    m.must_escape = by_index[n] > 0;
+}
+
+}  // namespace
+
+void plan_index(const std::uint32_t* counts, unsigned bits, Model& m) {
+    std::uint32_t by_index[kEntries];
+    std::uint8_t freq[kEntries];
+    if (bits <= 5) {
+        m = Model{};
+        m.same_index = true;
+        m.symbol_bits = bits;
+        for (unsigned s = 0; s < 256; ++s) {
+            const bool seen = s < kEntries && counts[s] > 0;
+            m.index_of[s] = static_cast<std::uint8_t>((s & 63) | (seen ? 0 : kUnseen));
+            m.seen |= std::uint64_t{seen} << (s & 63);
+            if (s < kEntries) m.symbol_of[s] = static_cast<std::uint8_t>(s);
+        }
+        return;
+    }
+    m.same_index = false;
+    std::uint64_t total = 0;
+    for (unsigned s = 0; s < 256; ++s) total += counts[s];
+    std::uint64_t best = ~std::uint64_t{0};
+    unsigned best_raw = 0;
+    for (unsigned raw = 0; raw < bits && raw <= 4; ++raw) {
+        index_counts(counts, bits, raw, m, by_index);
+        std::uint64_t cost =
+            fit_frequencies(by_index, m.seen, m.must_escape, escape_bits(m), freq);
+        cost += total * raw * kOneBit;
+        if (cost < best) {
+            best = cost;
+            best_raw = raw;
+        }
+    }
+    index_counts(counts, bits, best_raw, m, by_index);
+}
+
+std::uint64_t estimate_bits(const std::uint32_t* counts, unsigned bits) {
+    Model m;
+    plan_index(counts, bits, m);
+    std::uint32_t by_index[kEntries] = {};
+    std::uint64_t total = 0;
+    for (unsigned s = 0; s >> bits == 0; ++s) {
+        by_index[m.index_of[s] & 63] += counts[s];
+        total += counts[s];
+    }
+    std::uint8_t freq[kEntries];
+    const std::uint64_t cost =
+        fit_frequencies(by_index, m.seen, m.must_escape, escape_bits(m), freq);
+    return cost / kOneBit + total * m.raw_bits;
+}
+
+void fit_tables(const std::uint8_t* index, std::size_t n, Workspace& work, Model& m) {
+    m.tile = n > (std::size_t{1} << 18) ? 2 * kTileUnit : kTileUnit;
+    const std::size_t all_tiles = (n + m.tile - 1) / m.tile;
+    const std::size_t sample = std::clamp(n / 8, kSample / 2, kSample);
+    const std::size_t stride = std::max<std::size_t>(1, (n + sample / 2) / sample);
+    Sample s;
+    s.tiles = (all_tiles + stride - 1) / stride;
+    s.width = (n_indices(m) + 7) & ~7u;
+    s.place(work.get(Workspace::kCoder3, s.bytes()));
+    count_tiles(index, n, m.tile, stride, s);
+
+    const unsigned rare_bits = escape_bits(m);
+    GroupCounts sums;
+    std::uint32_t all[kEntries];
+    std::uint8_t freq[kEntries];
+    std::fill_n(s.group, s.tiles, std::uint8_t{0});
+    sum_groups(s, sums);
+    std::copy_n(sums[0], kEntries, all);
+    const std::uint64_t one = fit_frequencies(all, m.seen, m.must_escape, rare_bits, freq);
+    m.n_tables = 1;
+    set_tables(m, 0, freq);
+    m.bits = one / kOneBit * n / s.n + table_bits(freq, m.symbol_bits);
+    for (unsigned want = n >= 32768 ? 8 : 4; want >= 2 && s.tiles >= 4 * want; want /= 4) {
+        const unsigned groups = group_tiles(s, all, want, rare_bits, sums);
+        if (groups < 2) break;
+        std::uint8_t found[kMaxTables][kEntries];
+        std::uint64_t cost = 0;
+        std::uint64_t side = width_of(groups) * all_tiles;
+        for (unsigned g = 0; g < groups; ++g) {
+            cost += fit_frequencies(sums[g], m.seen, m.must_escape, rare_bits, found[g]);
+            side += table_bits(found[g], m.symbol_bits);
+        }
+        const std::uint64_t bits = cost / kOneBit * n / s.n + side;
+        if (bits >= m.bits) continue;
+        m.bits = bits;
+        m.n_tables = groups;
+        for (unsigned g = 0; g < groups; ++g) set_tables(m, g, found[g]);
+    }
+    set_costs(m);
+}
+
+bool spare_escapes(const std::uint8_t* index, std::size_t n, Model& m, std::uint8_t* choices) {
+    constexpr std::uint64_t kPart = std::uint64_t{1} << 16;
+    const EncodeTable& with = m.encode_tables[0];
+    if (m.n_tables != 1 || !with.has_escapes || n_indices(m) > 32) return false;
+    std::uint8_t flags[256] = {};
+    std::copy_n(with.escaped, kEntries, flags);
+    std::uint32_t freq[kEntries] = {};
+    std::uint8_t without[kEntries];
+    std::uint64_t kept = 0;
+    for (unsigned i = 0; i < n_indices(m); ++i) {
+        if (with.escaped[i] != 0) continue;
+        freq[i] = with.freq[i] * 1024u;
+        kept |= std::uint64_t{1} << i;
+    }
+    if (std::popcount(kept) < 2) return false;
+    const EncodeKernel& kernel = encode_kernel();
+    std::size_t free = 0;
+    std::size_t t = 0;
+    for (std::size_t at = 0; at < n; at += m.tile, ++t) {
+        const bool escapes = kernel.map(index + at, std::min(m.tile, n - at), flags, nullptr);
+        choices[t] = escapes;
+        free += !escapes;
+    }
+    const unsigned escape_slots = m.tables[0].freq[kEscape];
+    const std::uint64_t saved = cost_q16(kTotal - escape_slots) * std::uint64_t{m.tile} * free;
+    const std::uint64_t side = t + 8 * std::uint64_t{kEntries};
+    if (saved / kPart <= side) return false;
+    normalise(freq, kept, without);
+    m.tables[1] = m.tables[0];
+    m.encode_tables[1] = m.encode_tables[0];
+    set_tables(m, 0, without);
+    m.n_tables = 2;
+    return true;
+}
+
+}  // namespace qc::rans

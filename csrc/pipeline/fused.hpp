@@ -1,0 +1,41 @@
+// pipeline/fused.hpp - loops in which symbols go from the coder's registers straight to elements.
+//
+// They serve `uniform` without escapes, one plane, groups that are multiples of 64, and outputs that
+// are written around the caches: there compute and stores overlap, which they do not when a
+// block of symbols is decoded first. Same values as the two steps apart, at about twice the speed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/status.hpp"
+#include "pipeline/plane.hpp"
+#include "quantize/dequantize.hpp"
+#include "simd/isa.hpp"
+
+namespace qc {
+
+constexpr bool fuses(DType to) noexcept {
+    return to == DType::kF32 || to == DType::kBF16 || to == DType::kF16;
+}
+inline bool fuses(const Runs& runs, std::size_t n) noexcept {
+    return runs.width <= 8 && n % 64 == 0 && runs.inner % 64 == 0 && runs.left % 64 == 0;
+}
+
+// n packed symbols of `bits` bits, beginning at a byte; `in` is readable for packed_bytes(n, bits).
+//   requires  fuses(to), fuses(runs, n)
+using FusedUnpackFn = void (*)(const std::uint8_t* in, unsigned bits, std::size_t n,
+                               const Runs& runs, std::uint8_t* out, DType to);
+
+// Null at levels that have no such loop.
+extern const Variants<FusedUnpackFn> fused_unpack;
+
+// Whether the plane, in the form it is stored in, has a fused loop at the active level.
+bool can_fuse(const PlaneReader& reader) noexcept;
+
+// The next n symbols of the plane to n elements at `out`.
+//   requires  can_fuse(reader), fuses(to), fuses(runs, n), n as for PlaneReader::next
+Status fused_next(PlaneReader& reader, std::size_t n, const Runs& runs, std::uint8_t* out,
+                  DType to) noexcept;
+
+}  // namespace qc

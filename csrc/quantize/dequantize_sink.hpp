@@ -1,0 +1,162 @@
+// quantize/dequantize_sink.hpp - AVX-512: takes 64 symbols in a register, writes 64 elements.
+//
+// For loops that fuse a coder with `uniform` (pipeline/fused.hpp). Elements go around the caches in
+// whole lines: a line is put together from two neighbouring registers, so the caller's array may
+// begin anywhere. Code here is compiled for AVX-512: include it only inside a region of that
+// target, behind a run-time check.
+#pragma once
+
+#include "quantize/dequantize.hpp"
+
+#if QC_X86
+#include <immintrin.h>
+
+#pragma GCC push_options
+#pragma GCC target("avx2,bmi,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq")
+
+namespace qc {
+namespace {
+
+// Registers of consecutive bytes to consecutive memory, by non-temporal stores of whole lines.
+class LineStream {
+public:
+    explicit LineStream(std::uint8_t* out) noexcept {
+        const std::size_t head = -reinterpret_cast<std::uintptr_t>(out) % 64;
+        line_ = out + head - 64;
+        from_ = head;
+        alignas(64) std::uint16_t index[32];
+        for (unsigned k = 0; k < 32; ++k) index[k] = static_cast<std::uint16_t>(k + head / 2);
+        index_ = _mm512_load_si512(index);
+        waiting_ = _mm512_setzero_si512();
+    }
+
+    // The first call writes the bytes before the first whole line; each one leaves its last ones.
+    void put(__m512i bytes) noexcept {
+        if (first_) {
+            _mm512_mask_storeu_epi8(line_ + 64 - from_, _cvtu64_mask64(_bzhi_u64(~0ull, static_cast<unsigned>(from_))), bytes);
+            first_ = false;
+        } else {
+            _mm512_stream_si512(reinterpret_cast<__m512i*>(line_),
+                                _mm512_permutex2var_epi16(waiting_, index_, bytes));
+        }
+        line_ += 64;
+        waiting_ = bytes;
+    }
+
+    // Writes what waits. Nothing may follow.
+    void flush() noexcept {
+        if (first_) return;
+        const __m512i rest = _mm512_permutexvar_epi16(index_, waiting_);
+        const std::uint64_t mask = _bzhi_u64(~0ull, static_cast<unsigned>(64 - from_));
+        _mm512_mask_storeu_epi8(line_, _cvtu64_mask64(mask), rest);
+    }
+
+private:
+    std::uint8_t* line_;
+    std::size_t from_;  // bytes of a register that go into the line before
+    __m512i index_;
+    __m512i waiting_;
+    bool first_ = true;
+};
+
+// bfloat16 of finite floats, in the low halves of dwords; by integers, since vcvtneps2bf16 flushes
+// subnormals.
+inline __m512i bf16_bits(__m512 f) noexcept {
+    const __m512i bits = _mm512_castps_si512(f);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    return _mm512_srli_epi32(
+        _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF))), 16);
+}
+
+inline __m256i halves_of(__m512 f, DType to) noexcept {
+    return to == DType::kF16 ? _mm512_cvtps_ph(f, _MM_FROUND_TO_NEAREST_INT)
+                             : _mm512_cvtepi32_epi16(bf16_bits(f));
+}
+
+// Symbols to elements of one dtype. kTable: symbols are below 16, and a run's products fit a
+// register; else each is computed.
+//   requires  runs.inner and runs.left are multiples of 64, runs.width <= 8
+template <DType kTo, bool kTable>
+class DequantizeSink {
+public:
+    DequantizeSink(const Runs& runs, std::uint8_t* out) noexcept
+        : runs_(runs), out_(out), entry_(runs.entry), left_(runs.left) {
+        shift_ = _mm_cvtsi32_si128(runs.factor - 1);
+        const __m512i iota =
+            _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        scaled_ = _mm512_sll_epi32(iota, shift_);
+        load_run();
+    }
+
+    void put(__m512i symbols) noexcept {
+        if (left_ == 0) {
+            entry_ = entry_ + 1 == runs_.entries ? 0 : entry_ + 1;
+            left_ = runs_.inner;
+            load_run();
+        }
+        left_ -= 64;
+        if constexpr (kTo == DType::kF32) {
+            put_f32(_mm512_castsi512_si128(symbols));
+            put_f32(_mm512_extracti32x4_epi32(symbols, 1));
+            put_f32(_mm512_extracti32x4_epi32(symbols, 2));
+            put_f32(_mm512_extracti32x4_epi32(symbols, 3));
+        } else {
+            put_halves(_mm512_castsi512_si256(symbols));
+            put_halves(_mm512_extracti64x4_epi64(symbols, 1));
+        }
+    }
+
+    void flush() noexcept { out_.flush(); }
+
+private:
+    void load_run() noexcept {
+        zeros_ = _mm512_set1_epi32(runs_.zero(entry_));
+        scales_ = _mm512_set1_ps(runs_.scales[entry_]);
+        if constexpr (kTable) {
+            const __m512 products =
+                _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(scaled_, zeros_)), scales_);
+            table_ = kTo == DType::kF32 ? _mm512_castps_si512(products)
+                                        : _mm512_castsi256_si512(halves_of(products, kTo));
+        }
+    }
+
+    __m512 product(__m128i symbols) const noexcept {
+        const __m512i q = _mm512_sub_epi32(
+            _mm512_sll_epi32(_mm512_cvtepu8_epi32(symbols), shift_), zeros_);
+        return _mm512_mul_ps(_mm512_cvtepi32_ps(q), scales_);
+    }
+
+    void put_f32(__m128i symbols) noexcept {
+        if constexpr (kTable) {
+            out_.put(_mm512_permutexvar_epi32(_mm512_cvtepu8_epi32(symbols), table_));
+        } else {
+            out_.put(_mm512_castps_si512(product(symbols)));
+        }
+    }
+
+    void put_halves(__m256i symbols) noexcept {
+        if constexpr (kTable) {
+            out_.put(_mm512_permutexvar_epi16(_mm512_cvtepu8_epi16(symbols), table_));
+        } else {
+            const __m256i low = halves_of(product(_mm256_castsi256_si128(symbols)), kTo);
+            const __m256i high = halves_of(product(_mm256_extracti128_si256(symbols, 1)), kTo);
+            out_.put(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
+        }
+    }
+
+    const Runs& runs_;
+    LineStream out_;
+    std::uint64_t entry_;
+    std::uint64_t left_;
+    __m512i scaled_;
+    __m512i zeros_;
+    __m512i table_;
+    __m512 scales_;
+    __m128i shift_;
+};
+
+}  // namespace
+}  // namespace qc
+
+#pragma GCC pop_options
+#endif
