@@ -28,16 +28,9 @@ std::size_t unpack_64s(const std::uint8_t* in, std::size_t n, std::uint8_t* out)
     const __m512i mask = _mm512_set1_epi8(static_cast<char>((1u << kBits) - 1));
     constexpr __mmask64 used = kBits == 8 ? ~__mmask64{0} : (__mmask64{1} << (8 * kBits)) - 1;
     std::size_t i = 0;
-    const std::uint8_t* p = in;
-    // Masked loads read exactly the bytes of 64 symbols; a plain load is faster while one fits.
-    const std::size_t plain = packed_bytes(n, kBits) < 64 ? 0 : packed_bytes(n, kBits) - 64;
-    for (; i + 64 <= n && static_cast<std::size_t>(p - in) <= plain; i += 64, p += 8 * kBits) {
-        const __m512i v = _mm512_permutexvar_epi8(gather, _mm512_loadu_si512(p));
-        _mm512_storeu_si512(out + i,
-                            _mm512_and_si512(_mm512_multishift_epi64_epi8(shift, v), mask));
-    }
-    for (; i + 64 <= n; i += 64, p += 8 * kBits) {
-        const __m512i v = _mm512_permutexvar_epi8(gather, _mm512_maskz_loadu_epi8(used, p));
+    // The mask makes a load touch exactly the bytes of its 64 symbols.
+    for (; i + 64 <= n; i += 64, in += 8 * kBits) {
+        const __m512i v = _mm512_permutexvar_epi8(gather, _mm512_maskz_loadu_epi8(used, in));
         _mm512_storeu_si512(out + i,
                             _mm512_and_si512(_mm512_multishift_epi64_epi8(shift, v), mask));
     }

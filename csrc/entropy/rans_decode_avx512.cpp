@@ -68,37 +68,53 @@ struct Inputs {
     const std::uint8_t* raw;
 };
 
-// Decodes 64 symbols, one from each of 64 lanes.
-template <bool kEscapes>
-inline __m512i decode_64(const TableRegisters& t, __m512i& high, __m512i& low,
-                         Inputs& from) noexcept {
+// Decodes 64 symbols of each of kPair groups of 64 lanes. Groups go through each step together: the
+// chain of one group is longer than what a core looks ahead.
+template <unsigned kPair, bool kEscapes>
+inline void decode_groups(const TableRegisters& t, __m512i* high, __m512i* low, Inputs& from,
+                          __m512i* symbols) noexcept {
     const __m512i low_bytes = _mm512_set1_epi16(0xFF);
-    const __mmask64 upper = _mm512_movepi8_mask(low);
-    const __m512i entry =
-        _mm512_mask_blend_epi8(upper, _mm512_permutex2var_epi8(t.slots[0], low, t.slots[1]),
-                               _mm512_permutex2var_epi8(t.slots[2], low, t.slots[3]));
-    const __m512i freq = _mm512_permutexvar_epi8(entry, t.freq);
-    const __m512i base = _mm512_mask_permutexvar_epi8(
-        _mm512_permutexvar_epi8(entry, t.base_low), upper, entry, t.base_high);
-    const __m512i rank = _mm512_sub_epi8(low, base);
-    const __m512i even = _mm512_add_epi16(
-        _mm512_mullo_epi16(_mm512_and_si512(freq, low_bytes), _mm512_and_si512(high, low_bytes)),
-        _mm512_and_si512(rank, low_bytes));
-    const __m512i odd = _mm512_add_epi16(
-        _mm512_mullo_epi16(_mm512_srli_epi16(freq, 8), _mm512_srli_epi16(high, 8)),
-        _mm512_srli_epi16(rank, 8));
-    const __m512i new_low = _mm512_mask_blend_epi8(kOdd, even, _mm512_slli_epi16(odd, 8));
-    const __m512i new_high = _mm512_mask_blend_epi8(kOdd, _mm512_srli_epi16(even, 8), odd);
-    const __mmask64 refill = _mm512_testn_epi8_mask(new_high, new_high);
-    high = _mm512_mask_mov_epi8(new_high, refill, new_low);
-    low = _mm512_mask_expand_epi8(new_low, refill, load_512(from.in));
-    from.in += _mm_popcnt_u64(_cvtmask64_u64(refill));
-    const __m512i symbol = _mm512_permutexvar_epi8(entry, t.symbol);
-    if constexpr (!kEscapes) return symbol;
-    const __mmask64 escaped = _mm512_cmpeq_epi8_mask(entry, _mm512_set1_epi8(kEscape));
-    const std::uint8_t* const escape = from.escape;
-    from.escape += _mm_popcnt_u64(_cvtmask64_u64(escaped));
-    return _mm512_mask_expand_epi8(symbol, escaped, load_512(escape));
+    __m512i entry[kPair], freq[kPair], rank[kPair], even[kPair], odd[kPair];
+#pragma GCC unroll 2
+    for (unsigned g = 0; g < kPair; ++g) {
+        entry[g] = _mm512_mask_blend_epi8(
+            _mm512_movepi8_mask(low[g]), _mm512_permutex2var_epi8(t.slots[0], low[g], t.slots[1]),
+            _mm512_permutex2var_epi8(t.slots[2], low[g], t.slots[3]));
+    }
+#pragma GCC unroll 2
+    for (unsigned g = 0; g < kPair; ++g) {
+        freq[g] = _mm512_permutexvar_epi8(entry[g], t.freq);
+        const __m512i base = _mm512_mask_permutexvar_epi8(
+            _mm512_permutexvar_epi8(entry[g], t.base_low), _mm512_movepi8_mask(low[g]), entry[g],
+            t.base_high);
+        rank[g] = _mm512_sub_epi8(low[g], base);
+    }
+#pragma GCC unroll 2
+    for (unsigned g = 0; g < kPair; ++g) {
+        even[g] = _mm512_mullo_epi16(_mm512_and_si512(freq[g], low_bytes),
+                                     _mm512_and_si512(high[g], low_bytes));
+        odd[g] = _mm512_mullo_epi16(_mm512_srli_epi16(freq[g], 8), _mm512_srli_epi16(high[g], 8));
+    }
+#pragma GCC unroll 2
+    for (unsigned g = 0; g < kPair; ++g) {
+        even[g] = _mm512_add_epi16(even[g], _mm512_and_si512(rank[g], low_bytes));
+        odd[g] = _mm512_add_epi16(odd[g], _mm512_srli_epi16(rank[g], 8));
+        low[g] = _mm512_mask_blend_epi8(kOdd, even[g], _mm512_slli_epi16(odd[g], 8));
+        high[g] = _mm512_mask_blend_epi8(kOdd, _mm512_srli_epi16(even[g], 8), odd[g]);
+    }
+#pragma GCC unroll 2
+    for (unsigned g = 0; g < kPair; ++g) {
+        const __mmask64 refill = _mm512_testn_epi8_mask(high[g], high[g]);
+        high[g] = _mm512_mask_mov_epi8(high[g], refill, low[g]);
+        low[g] = _mm512_mask_expand_epi8(low[g], refill, load_512(from.in));
+        from.in += _mm_popcnt_u64(_cvtmask64_u64(refill));
+        symbols[g] = _mm512_permutexvar_epi8(entry[g], t.symbol);
+        if constexpr (kEscapes) {
+            const __mmask64 escaped = _mm512_cmpeq_epi8_mask(entry[g], _mm512_set1_epi8(kEscape));
+            symbols[g] = _mm512_mask_expand_epi8(symbols[g], escaped, load_512(from.escape));
+            from.escape += _mm_popcnt_u64(_cvtmask64_u64(escaped));
+        }
+    }
 }
 
 // Rounds of one tile; returns how many were done.
@@ -107,16 +123,21 @@ inline std::size_t decode_rounds(const TableRegisters& t, __m512i* high, __m512i
                                  Inputs& from, const RawRegisters& raw, std::size_t raw_step,
                                  const std::uint8_t* limit, std::uint8_t* out,
                                  std::size_t rounds) noexcept {
+    constexpr unsigned kPair = kGroups == 1 ? 1 : 2;
     std::size_t k = 0;
     for (; k < rounds && from.in <= limit; ++k) {
 #pragma GCC unroll 4
-        for (unsigned g = 0; g < kGroups; ++g, out += 64) {
-            __m512i symbol = decode_64<kEscapes>(t, high[g], low[g], from);
-            if constexpr (kRaw) {
-                symbol = _mm512_or_si512(symbol, raw.get(from.raw));
-                from.raw += raw_step;
+        for (unsigned g = 0; g < kGroups; g += kPair) {
+            __m512i symbols[kPair];
+            decode_groups<kPair, kEscapes>(t, high + g, low + g, from, symbols);
+#pragma GCC unroll 2
+            for (unsigned p = 0; p < kPair; ++p, out += 64) {
+                if constexpr (kRaw) {
+                    symbols[p] = _mm512_or_si512(symbols[p], raw.get(from.raw));
+                    from.raw += raw_step;
+                }
+                _mm512_storeu_si512(out, symbols[p]);
             }
-            _mm512_storeu_si512(out, symbol);
         }
     }
     return k;

@@ -232,7 +232,8 @@ bool masks_pay(std::span<const std::uint8_t> symbols, const std::uint32_t* count
     std::copy_n(counts, 256, others);
     others[zero] = 0;
     const std::uint64_t masked = estimate_bits(masks, 4) + estimate_bits(others, bits);
-    return masked < plain;
+    constexpr std::uint64_t kSecondHeader = 8 * 32;
+    return masked * n / total + kSecondHeader < plain * n / total;
 }
 
 }  // namespace

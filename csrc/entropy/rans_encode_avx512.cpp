@@ -119,21 +119,24 @@ inline __m512i add_across_32(const __m512i* v) noexcept {
     return _mm512_add_epi32(halves, _mm512_shuffle_i64x2(halves, halves, 0xB1));
 }
 
-// kTables is 8 or 16; tables beyond n_tables cost most, and of equals the first is taken.
+// kTables is 2, 8 or 16; tables beyond n_tables cost most, and of equals the first is taken.
 template <unsigned kTables>
 void choose_tables(const std::uint8_t* index, std::size_t n, const Model& m,
                    std::uint8_t* choices) {
     const __m512i numbers = _mm512_set_epi32(7, 6, 5, 4, 7, 6, 5, 4, 3, 2, 1, 0, 3, 2, 1, 0);
     const __m512i ones_8 = _mm512_set1_epi8(1);
     const __m512i ones_16 = _mm512_set1_epi16(1);
+    constexpr unsigned kPadded = kTables < 8 ? 8 : kTables;
     __m512i costs[kTables];
     for (unsigned t = 0; t < kTables; ++t) {
         costs[t] = t < m.n_tables ? load_512(m.costs[t]) : _mm512_set1_epi8(kMaxCost);
     }
     for (std::size_t at = 0; at < n; at += m.tile) {
         const std::size_t end = std::min(at + m.tile, n);
-        __m512i sums[kTables];  // 16 bits: for up to 128 vectors
-        for (unsigned t = 0; t < kTables; ++t) sums[t] = _mm512_setzero_si512();
+        __m512i sums[kPadded];  // 16 bits: for up to 128 vectors
+        for (unsigned t = 0; t < kPadded; ++t) {
+            sums[t] = _mm512_set1_epi16(t < kTables ? 0 : 0x7FFF);
+        }
         std::size_t i = at;
         for (; i + 2 * kVector <= end; i += 2 * kVector) {
             const __m512i x = load_512(index + i);
@@ -153,7 +156,7 @@ void choose_tables(const std::uint8_t* index, std::size_t n, const Model& m,
             }
         }
         unsigned least = ~0u;
-        for (unsigned t = 0; t < kTables; t += 8) {
+        for (unsigned t = 0; t < kPadded; t += 8) {
             for (unsigned k = 0; k < 8; ++k) sums[t + k] = _mm512_madd_epi16(sums[t + k], ones_16);
             const __m512i number =
                 _mm512_add_epi32(numbers, _mm512_set1_epi32(static_cast<int>(t)));
@@ -167,7 +170,9 @@ void choose_tables(const std::uint8_t* index, std::size_t n, const Model& m,
 
 void choose_avx512(const std::uint8_t* index, std::size_t n, const Model& m,
                    std::uint8_t* choices) {
-    if (m.n_tables <= 8) {
+    if (m.n_tables <= 2) {
+        choose_tables<2>(index, n, m, choices);
+    } else if (m.n_tables <= 8) {
         choose_tables<8>(index, n, m, choices);
     } else {
         choose_tables<16>(index, n, m, choices);

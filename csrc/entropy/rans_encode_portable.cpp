@@ -124,9 +124,10 @@ void encode_symbols(EncodeJob& job, std::size_t begin, std::size_t end) {
     for (unsigned t = 0; t < m.n_tables; ++t) {
         const EncodeTable& table = m.encode_tables[t];
         for (unsigned i = 0; i < kEntries; ++i) {
+            const unsigned more = table.base[1][i] - unsigned{table.base[0][i]};  // never negative
             words[t][i] = table.freq[i] | std::uint64_t{table.lower[i]} << 8 |
                           std::uint64_t{table.base[0][i]} << 16 |
-                          std::uint64_t{table.base[1][i]} << 24 |
+                          std::uint64_t{more} << 24 |
                           std::uint64_t{table.escaped[i]} << 32;
         }
     }
@@ -146,14 +147,17 @@ void encode_symbols(EncodeJob& job, std::size_t begin, std::size_t end) {
             const std::uint32_t full = x >= f << 8;
             body[-1] = static_cast<std::uint8_t>(x);
             body -= full;
-            x >>= 8 * full;
+            const std::uint32_t keep = full - 1;
+            x = (x & keep) | (x >> 8 & ~keep);
             const auto quotient = static_cast<std::uint32_t>((x * kInverses[f]) >> 32);
             const std::uint32_t rest = x - quotient * f;
-            // 1 where rest >= lower; compilers make a branch of the comparison.
+            // Ones where rest >= lower; compilers make a branch of the comparison.
             const auto lower = static_cast<std::uint32_t>(word >> 8) & 0xFF;
-            const unsigned base = 16 + ((lower - 1 - rest) >> 31) * 8;
-            const std::uint32_t slot = (rest + static_cast<std::uint32_t>(word >> base)) & 0xFF;
-            states[i & lane_mask] = quotient << 8 | slot;
+            const auto upper = static_cast<std::uint32_t>(
+                static_cast<std::int32_t>(lower - 1 - rest) >> 31);
+            const std::uint32_t base = static_cast<std::uint32_t>(word >> 16) & 0xFF;
+            const std::uint32_t more = static_cast<std::uint32_t>(word >> 24) & 0xFF & upper;
+            states[i & lane_mask] = (quotient << 8) + rest + base + more;
             escaped |= word;
         }
         for (std::size_t i = stop; escaped >> 32 != 0 && i-- > first;) {

@@ -1,19 +1,19 @@
 // entropy/rans_model.cpp - raw bits, shared indices, tables, and which tables to keep.
 //
-// Tiles of a sample are grouped by k-means on their counts, with code lengths for distances.
-// Several tables stay only where they pay for themselves and for the choices. All of it is integer
-// arithmetic in a fixed order: tables are part of the bytes that every machine must agree on.
+// Tiles of a sample are put into groups (rans_tiles.cpp); several tables stay only where they pay
+// for themselves and for the choices. All of it is integer arithmetic in a fixed order: tables are
+// part of the bytes that every machine must agree on.
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
 #include "entropy/rans_encode.hpp"
+#include "entropy/rans_tiles.hpp"
 
 namespace qc::rans {
 namespace {
 
 constexpr std::size_t kSample = std::size_t{1} << 17;  // symbols that train the tables
-constexpr unsigned kRounds = 2;                        // of k-means
 constexpr std::uint32_t kOneBit = 1u << 16;
 
 unsigned width_of(unsigned values) {
@@ -128,121 +128,6 @@ void set_costs(Model& m) {
             m.costs[t][i] = static_cast<std::uint8_t>(std::min(above, kMaxCost));
         }
     }
-}
-
-// Counts of the sampled tiles, and the groups they are put in.
-struct Sample {
-    std::size_t tiles;
-    std::size_t n;
-    unsigned width;         // indices that may occur, rounded up to 8
-    std::int16_t* counts;   // width x tiles
-    std::uint16_t* rows;    // tiles x width: the same
-    std::uint8_t* group;
-    std::int32_t* cost;     // of the tiles, for one table
-    std::int32_t* least;
-    std::uint64_t* order;
-
-    std::size_t bytes() const { return tiles * (4 * width + 1 + 4 + 4 + 8) + 64; }
-
-    void place(std::uint8_t* at) {
-        order = reinterpret_cast<std::uint64_t*>(at);
-        cost = reinterpret_cast<std::int32_t*>(order + tiles);
-        least = cost + tiles;
-        counts = reinterpret_cast<std::int16_t*>(least + tiles);
-        rows = reinterpret_cast<std::uint16_t*>(counts + tiles * width);
-        group = reinterpret_cast<std::uint8_t*>(rows + tiles * width);
-    }
-};
-
-void count_tiles(const std::uint8_t* index, std::size_t n, std::size_t tile, std::size_t stride,
-                 Sample& s) {
-    const EncodeKernel& kernel = encode_kernel();
-    std::size_t t = 0;
-    s.n = 0;
-    for (std::size_t at = 0; at < n; at += tile * stride, ++t) {
-        const std::size_t size = std::min(tile, n - at);
-        std::uint16_t* const counts = s.rows + t * s.width;
-        kernel.count(index + at, size, s.width, counts);
-        for (unsigned e = 0; e < s.width; ++e) {
-            s.counts[e * s.tiles + t] = static_cast<std::int16_t>(counts[e]);
-        }
-        s.n += size;
-    }
-}
-
-void tile_costs(const Sample& s, const std::int16_t* costs, std::int32_t* sums) {
-    std::fill_n(sums, s.tiles, 0);
-    for (unsigned e = 0; e < s.width; ++e) {
-        const std::int16_t* const counts = s.counts + e * s.tiles;
-        const std::int16_t cost = costs[e];
-        for (std::size_t t = 0; t < s.tiles; ++t) sums[t] += counts[t] * cost;
-    }
-}
-
-// Code lengths in 2^-8 bit for symbols with these counts; rare ones are taken as escaped.
-void ideal_costs(const std::uint32_t* counts, unsigned width, unsigned rare_bits,
-                 std::int16_t* costs) {
-    std::uint32_t total = 1;
-    for (unsigned e = 0; e < width; ++e) total += counts[e];
-    const std::uint32_t most = (8 + rare_bits) << 16;
-    for (unsigned e = 0; e < width; ++e) {
-        const std::uint32_t c = counts[e];
-        const std::uint32_t cost = c == 0 ? most : std::min(most, log2_q16(total) - log2_q16(c));
-        costs[e] = static_cast<std::int16_t>(cost >> 8);
-    }
-}
-
-using GroupCounts = std::uint32_t[kMaxTables][kEntries];
-
-void sum_groups(const Sample& s, GroupCounts& sums) {
-    std::memset(sums, 0, sizeof sums);
-    for (std::size_t t = 0; t < s.tiles; ++t) {
-        std::uint32_t* const to = sums[s.group[t]];
-        const std::uint16_t* const from = s.rows + t * s.width;
-        for (unsigned e = 0; e < s.width; e += 8) {
-            for (unsigned k = 0; k < 8; ++k) to[e + k] += from[e + k];
-        }
-    }
-}
-
-// k-means from quantiles of the tiles' cost under one table for all. Leaves the groups' counts and
-// returns their number.
-unsigned group_tiles(const Sample& s, const std::uint32_t* all, unsigned groups,
-                     unsigned rare_bits, GroupCounts& sums) {
-    std::int16_t costs[kEntries];
-    ideal_costs(all, s.width, rare_bits, costs);
-    tile_costs(s, costs, s.cost);
-    for (std::size_t t = 0; t < s.tiles; ++t) {
-        s.order[t] = static_cast<std::uint64_t>(s.cost[t]) << 32 | t;
-    }
-    std::sort(s.order, s.order + s.tiles);
-    for (std::size_t k = 0; k < s.tiles; ++k) {
-        s.group[s.order[k] & 0xFFFFFFFF] = static_cast<std::uint8_t>(k * groups / s.tiles);
-    }
-    for (unsigned round = 0; round < kRounds; ++round) {
-        sum_groups(s, sums);
-        unsigned left = 0;
-        for (unsigned g = 0; g < groups; ++g) {
-            if (std::all_of(sums[g], sums[g] + s.width, [](auto c) { return c == 0; })) continue;
-            ideal_costs(sums[g], s.width, rare_bits, costs);
-            tile_costs(s, costs, left == 0 ? s.least : s.cost);
-            for (std::size_t t = 0; t < s.tiles; ++t) {
-                const bool better = left == 0 || s.cost[t] < s.least[t];
-                if (left > 0) s.least[t] = std::min(s.least[t], s.cost[t]);
-                if (better) s.group[t] = static_cast<std::uint8_t>(left);
-            }
-            ++left;
-        }
-        groups = left;
-    }
-    sum_groups(s, sums);
-    unsigned left = 0;
-    for (unsigned g = 0; g < groups; ++g) {
-        if (std::all_of(sums[g], sums[g] + s.width, [](auto c) { return c == 0; })) continue;
-        if (left != g) std::copy_n(sums[g], kEntries, sums[left]);
-        ++left;
-    }
-    return left;
 }
 
 unsigned table_bits(const std::uint8_t* freq, unsigned symbol_bits) {

@@ -1,0 +1,36 @@
+"""Fixtures and settings shared by all tests."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from qcodec import _core
+
+ISAS = ("portable", "avx2", "avx512")
+
+# The same examples in every run: a find becomes a fixed example, not a flaky build.
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("ci")
+
+
+@pytest.fixture(params=ISAS)
+def isa(request):
+    """Each instruction set in turn; the one that was active comes back afterwards."""
+    best = _core.best_isa()
+    if ISAS.index(request.param) > ISAS.index(best):
+        pytest.skip(f"this CPU stops at {best}")
+    before = _core.isa()
+    _core.set_isa(request.param)
+    yield request.param
+    _core.set_isa(before)
+
+
+def pytest_configure(config):
+    # Hypothesis imports this to print a patch, and only where a test has failed already.
+    config.addinivalue_line("filterwarnings", "ignore:mypy_extensions.TypedDict:DeprecationWarning")

@@ -1,0 +1,342 @@
+"""A slow rANS coder, written from FORMAT.md, "rans", and from nothing else.
+
+``decode`` refuses what the page forbids, with `Bad`. ``encode`` codes with the lanes, raw bits,
+tables, tiles and escapes that it is told to use, so that tests reach forms that the encoder of the
+kernels does not choose. Its streams are valid, but not byte for byte those of the kernels.
+"""
+
+import numpy as np
+
+ESCAPE = -1  # stands for the escape among the symbols of a table
+
+
+class Bad(ValueError):
+    """The stream breaks a rule of the page."""
+
+
+class Bytes:
+    def __init__(self, data):
+        self.data, self.at = bytes(data), 0
+
+    def take(self, n):
+        if self.at + n > len(self.data):
+            raise Bad("truncated")
+        self.at += n
+        return self.data[self.at - n : self.at]
+
+    def u8(self):
+        return self.take(1)[0]
+
+    def varint(self):
+        value = 0
+        for k in range(9):
+            byte = self.u8()
+            value |= (byte & 0x7F) << (7 * k)
+            if byte < 0x80:
+                if byte == 0 and k > 0:
+                    raise Bad("varint not in its shortest form")
+                return value
+        raise Bad("varint too long")
+
+
+class Bits:
+    """Reads a bit string that begins where ``source`` stands."""
+
+    def __init__(self, source):
+        self.source, self.byte, self.left = source, 0, 0
+
+    def get(self, n):
+        value = 0
+        for k in range(n):
+            if self.left == 0:
+                self.byte, self.left = self.source.u8(), 8
+            value |= (self.byte & 1) << k
+            self.byte >>= 1
+            self.left -= 1
+        return value
+
+    def gamma(self):
+        zeros = 0
+        while self.get(1) == 0:
+            zeros += 1
+            if zeros > 8:
+                raise Bad("gamma code too large")
+        return (1 << zeros) + self.get(zeros)
+
+    def end(self):
+        if self.byte != 0:
+            raise Bad("padding is not zero")
+
+
+class BitsOut:
+    def __init__(self):
+        self.value, self.n = 0, 0
+
+    def put(self, value, n):
+        assert 0 <= value < 1 << n
+        self.value |= value << self.n
+        self.n += n
+
+    def gamma(self, value):
+        k = value.bit_length() - 1
+        self.put(1 << k, k + 1)
+        self.put(value - (1 << k), k)
+
+    def bytes(self):
+        return self.value.to_bytes((self.n + 7) // 8, "little")
+
+
+def varint(value):
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(out) + bytes([value])
+
+
+def width_for(n):
+    """The least w with 2^w >= n."""
+    return (n - 1).bit_length()
+
+
+def order_after(p):
+    return 0 if p == 0 else p.bit_length() - 1
+
+
+class Table:
+    """Slots of a table given as {coarse symbol or ESCAPE: frequency}."""
+
+    def __init__(self, freq):
+        assert sum(freq.values()) == 256 and max(freq.values()) <= 255
+        self.freq = freq
+        owners = sorted(s for s in freq if s != ESCAPE) + [ESCAPE] * (ESCAPE in freq)
+        self.owner, self.rank, self.slots = [None] * 256, [0] * 256, {s: [] for s in owners}
+        u = 0
+        for s in owners:
+            for _ in range(freq[s]):
+                self.owner[(u >> 1) + 128 * (u & 1)] = s
+                u += 1
+        for slot, s in enumerate(self.owner):
+            self.rank[slot] = len(self.slots[s])
+            self.slots[s].append(slot)
+
+
+def read_table(bits, b):
+    freq = {}
+    escape = bits.gamma() - 1
+    if escape > 255:
+        raise Bad("escape's frequency")
+    if escape > 0:
+        freq[ESCAPE] = escape
+    symbol, total, k, before = bits.get(b), escape, 3, None
+    while total < 256:
+        f = (bits.gamma() - 1 << k) + bits.get(k)
+        k = order_after(f)
+        if f == 0:
+            if before in (None, 0):
+                raise Bad("run of zeros in a wrong place")
+            symbol += bits.gamma()
+        else:
+            if symbol >= 1 << b or f > 255:
+                raise Bad("symbol or frequency out of range")
+            freq[symbol] = f
+            symbol += 1
+            total += f
+        before = f
+    if total != 256 or len(freq) - (ESCAPE in freq) > 63:
+        raise Bad("frequencies do not add up")
+    return Table(freq)
+
+
+def write_table(bits, table, b):
+    freq = dict(table.freq)
+    escape = freq.pop(ESCAPE, 0)
+    bits.gamma(escape + 1)
+    symbol = min(freq)
+    bits.put(symbol, b)
+    k = 3
+    for s in sorted(freq):
+        if s > symbol:
+            bits.gamma(1)
+            bits.put(0, k)
+            bits.gamma(s - symbol)
+            k = 0
+        bits.gamma((freq[s] >> k) + 1)
+        bits.put(freq[s] & (1 << k) - 1, k)
+        k = order_after(freq[s])
+        symbol = s + 1
+
+
+def decode(payload, count, bits):
+    payload = bytes(payload)
+    if payload[:1] == b"\x01":
+        return decode_masked(payload, count, bits)
+    return decode_plain(payload, count, bits)
+
+
+def decode_masked(payload, count, bits):
+    source = Bytes(payload)
+    source.u8()
+    zero = source.u8()
+    n_values = source.varint()
+    if zero >> bits or not 1 <= n_values <= count:
+        raise Bad("header of the masked form")
+    masks = decode_plain(source.take(source.varint()), (count + 3) // 4, 4)
+    values = decode_plain(payload[source.at :], n_values, bits)
+    ones = ((masks[:, None] >> np.arange(4)) & 1).reshape(-1).astype(bool)
+    if ones[count:].any() or ones.sum() != n_values:
+        raise Bad("masks and values do not agree")
+    out = np.full(count, zero, np.uint8)
+    out[ones[:count]] = values
+    return out
+
+
+def decode_plain(payload, count, bits):
+    source = Bytes(payload)
+    if source.u8() != 0:
+        raise Bad("form")
+    packed, n_tables = source.u8(), source.u8() + 1
+    log_lanes, raw = packed & 15, packed >> 4
+    if log_lanes > 8 or raw >= bits or n_tables > 16:
+        raise Bad("header")
+    lanes, b = 1 << log_lanes, bits - raw
+    tile = 256 * source.u8() if n_tables > 1 else 1 << 20
+    if tile == 0:
+        raise Bad("tile")
+    n_escapes = source.varint()
+    if n_escapes > count:
+        raise Bad("escapes")
+    listed = list(source.take(source.u8())) if n_escapes > 0 else []
+    if any(s >> b for s in listed) or listed != sorted(set(listed)):
+        raise Bad("list of escapes")
+
+    string = Bits(source)
+    tables = [read_table(string, b) for _ in range(n_tables)]
+    string.end()
+    if n_escapes > 0 and not any(ESCAPE in t.freq for t in tables):
+        raise Bad("escapes without a table that has one")
+    choices = [0]
+    if n_tables > 1:
+        string = Bits(source)
+        choices = [string.get(width_for(n_tables)) for _ in range((count + tile - 1) // tile)]
+        string.end()
+        if max(choices) >= n_tables:
+            raise Bad("choice of a table")
+    string = Bits(source)
+    if listed:
+        places = [string.get(width_for(len(listed))) for _ in range(n_escapes)]
+        if max(places) >= len(listed):
+            raise Bad("place in the list")
+        escapes = [listed[k] for k in places]
+    else:
+        escapes = [string.get(8) for _ in range(n_escapes)]
+        if any(s >> b for s in escapes):
+            raise Bad("escaped symbol")
+    string.end()
+    string = Bits(source)
+    low_bits = [string.get(raw) for _ in range(count)] if raw > 0 else [0] * count
+    string.end()
+    high, low = source.take(lanes), source.take(lanes)
+    if 0 in high:
+        raise Bad("state below 256")
+
+    x = [256 * h + l for h, l in zip(high, low)]
+    escapes = iter(escapes)
+    out = np.empty(count, np.uint8)
+    for i in range(count):
+        lane, table = i % lanes, tables[choices[i // tile]]
+        slot = x[lane] % 256
+        owner = table.owner[slot]
+        state = table.freq[owner] * (x[lane] >> 8) + table.rank[slot]
+        x[lane] = state if state >= 256 else 256 * state + source.u8()
+        coarse = next(escapes, None) if owner == ESCAPE else owner
+        if coarse is None:
+            raise Bad("too few escapes")
+        out[i] = coarse << raw | low_bits[i]
+    if any(state != 256 for state in x):
+        raise Bad("final state")
+    if source.at != len(source.data) or next(escapes, None) is not None:
+        raise Bad("bytes or escapes left over")
+    return out
+
+
+def fit(coarse, keep, escape):
+    """A table for these symbols: the ``keep`` most frequent ones and, if asked for, an escape."""
+    symbols, counts = np.unique(coarse, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:keep]
+    count = {int(symbols[k]): int(counts[k]) for k in order}
+    if escape or len(symbols) > len(order) or len(count) < 2:
+        count[ESCAPE] = max(1, coarse.size - sum(count.values()))
+    total = sum(count.values())
+    freq = {s: min(255, max(1, c * 256 // total)) for s, c in count.items()}
+    while (excess := sum(freq.values()) - 256) != 0:
+        step = -1 if excess > 0 else 1
+        room = [s for s in freq if 1 <= freq[s] + step <= 255]
+        freq[max(room, key=lambda s: freq[s])] += step
+    return Table(freq)
+
+
+def encode(
+    symbols, bits, *, lanes=4, raw=0, n_tables=1, tile=256, keep=63, escape=False, listed=True
+):
+    """Plain form. Tiles take tables in turn; ``listed`` stores escapes by place in a list."""
+    symbols = np.asarray(symbols, np.uint8)
+    n, b = symbols.size, bits - raw
+    coarse = (symbols >> raw).astype(int)
+    n_tiles = (n + tile - 1) // tile
+    choices = [t % n_tables for t in range(n_tiles)]
+    of_tile = np.arange(n) // tile
+    tables = []
+    for t in range(n_tables):
+        part = coarse[of_tile % n_tables == t]
+        tables.append(fit(part if part.size else coarse, keep, escape))
+
+    x, refill, escaped = [256] * lanes, [], []
+    for i in range(n - 1, -1, -1):
+        table = tables[choices[of_tile[i]] if n_tables > 1 else 0]
+        s, lane = int(coarse[i]), i % lanes
+        if s not in table.freq:
+            escaped.append(s)
+            s = ESCAPE
+        f = table.freq[s]
+        if x[lane] >= 256 * f:
+            refill.append(x[lane] % 256)
+            x[lane] >>= 8
+        x[lane] = 256 * (x[lane] // f) + table.slots[s][x[lane] % f]
+    escaped.reverse()
+
+    out = bytes([0, lanes.bit_length() - 1 | raw << 4, n_tables - 1])
+    if n_tables > 1:
+        out += bytes([tile // 256])
+    out += varint(len(escaped))
+    names = sorted(set(escaped))
+    if escaped:
+        names = names if listed and len(names) < 256 else []
+        out += bytes([len(names)]) + bytes(names)
+    string = BitsOut()
+    for table in tables:
+        write_table(string, table, b)
+    out += string.bytes()
+    string = BitsOut()
+    for choice in choices if n_tables > 1 else []:
+        string.put(choice, width_for(n_tables))
+    out += string.bytes()
+    string = BitsOut()
+    for s in escaped:
+        string.put(names.index(s) if names else s, width_for(len(names)) if names else 8)
+    out += string.bytes()
+    string = BitsOut()
+    for s in symbols if raw else []:
+        string.put(int(s) & ((1 << raw) - 1), raw)
+    out += string.bytes()
+    return out + bytes(s >> 8 for s in x) + bytes(s & 255 for s in x) + bytes(reversed(refill))
+
+
+def encode_masked(symbols, bits, zero, *, mask_options=None, value_options=None):
+    symbols = np.asarray(symbols, np.uint8)
+    ones = np.zeros((symbols.size + 3) // 4 * 4, int)
+    ones[: symbols.size] = symbols != zero
+    masks = encode(ones.reshape(-1, 4) @ [1, 2, 4, 8], 4, **(mask_options or {}))
+    values = symbols[symbols != zero]
+    header = bytes([1, zero]) + varint(values.size) + varint(len(masks))
+    return header + masks + encode(values, bits, **(value_options or {}))

@@ -1,0 +1,111 @@
+// tests/fuzz/fuzz_chunk.cpp - whole chunks on hostile bytes. Built and run by tests/fuzz/run.sh.
+//
+// The input picks dtype, quantizer, coder and geometry; a chunk of a small tensor is encoded,
+// changed in a few places or replaced, and decoded, whole and in part.
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <random>
+#include <vector>
+
+#include "pipeline/chunk.hpp"
+#include "quantize/uniform.hpp"
+#include "simd/isa.hpp"
+
+namespace {
+
+using namespace qc;
+
+struct Bytes {
+    const std::uint8_t* at;
+    const std::uint8_t* end;
+    std::uint8_t next() { return at < end ? *at++ : 0; }
+};
+
+constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kF64,
+                            DType::kI32, DType::kU8,  DType::kI64,  DType::kBool};
+
+void decode(const Codec& codec, const TensorSpec& t, ChunkRange range,
+            const std::vector<std::uint8_t>& chunk, std::size_t begin, std::size_t end, DType to,
+            bool around) {
+    Workspace workspace;
+    std::vector<std::uint8_t> out((end - begin) * item_bytes(to));
+    const std::vector<std::uint8_t> exact(chunk.begin(), chunk.end());
+    (void)decode_chunk(codec, t, range, exact, begin, end, out.data(), to, around, workspace).ok();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    Bytes in{data, data + size};
+    TensorSpec t;
+    t.dtype = kTypes[in.next() % 8];
+    const std::uint8_t how = in.next();
+    const bool uniform = is_float(t.dtype) && (how & 1) != 0;
+    unsigned coders = 0;
+    for (auto* r = RegisterCoder::head; r != nullptr; r = r->next) ++coders;
+    auto* r = RegisterCoder::head;
+    for (unsigned k = in.next() % coders; k > 0; --k) r = r->next;
+    const Codec codec{find_quantizer(uniform ? 2 : 1), &r->kernel};
+    t.n = (in.next() | static_cast<std::size_t>(in.next()) << 8) % 20000 + 1;
+    t.inner = std::max<std::uint64_t>(in.next() % 2 == 0 ? in.next() : 64, 1);
+    t.dim = (t.n + t.inner - 1) / t.inner;
+    t.bits = in.next() % 10;
+    if (t.bits == 9) t.bits = 16;
+    t.symmetric = (how & 2) != 0 || t.bits == 0;
+    if (t.bits == 0) {
+        t.inner = t.n;
+        t.dim = 1;
+    }
+    set_active_isa(static_cast<Isa>(std::min((how >> 4) % 3, static_cast<int>(best_isa()))));
+
+    const std::size_t damage = in.next() % 5;
+    std::uint8_t place[8];
+    for (std::uint8_t& p : place) p = in.next();
+    const std::size_t item = item_bytes(t.dtype);
+    std::vector<std::uint8_t> tensor(t.n * item);
+    for (std::size_t i = 0; i < tensor.size(); ++i) {
+        tensor[i] = in.at < in.end ? in.at[i % static_cast<std::size_t>(in.end - in.at)] : 0;
+        if (is_float(t.dtype) && i % item == item - 1) tensor[i] &= 0xBF;  // finite
+    }
+    std::vector<float> scales(t.dim, 0.01f);
+    std::vector<std::int32_t> zeros(t.symmetric ? 0 : t.dim);
+    const ChunkRange range{0, static_cast<std::size_t>(t.n)};
+    Workspace workspace;
+    Buffer made;
+    if (uniform && t.bits != 0 && !fit_uniform(t, tensor.data(), scales, zeros).ok()) return 0;
+    if (!encode_chunk(codec, t, range, tensor.data(), {scales, zeros}, workspace, made).ok()) return 0;
+    std::vector<std::uint8_t> chunk(made.bytes().begin(), made.bytes().end());
+    for (std::size_t k = 0; k < damage; ++k) {
+        chunk[(place[2 * k % 8] * 257u + place[(2 * k + 1) % 8]) % chunk.size()] ^= place[k];
+    }
+    if (damage == 4) chunk.resize(place[0] * 257u % (chunk.size() + 1));
+    const DType to = is_float(t.dtype) ? kTypes[place[7] % 4] : t.dtype;
+    decode(codec, t, range, chunk, 0, range.count, to, (how & 8) != 0);
+    const std::size_t begin = place[6] * 131u % range.count;
+    decode(codec, t, range, chunk, begin, range.count - (range.count - begin) / 3, to, (how & 8) != 0);
+    return 0;
+}
+
+#ifndef QC_LIBFUZZER
+// Without libFuzzer: random inputs for the given number of seconds.
+int main(int argc, char** argv) {
+    const long seconds = argc > 1 ? std::atol(argv[1]) : 10;
+    std::mt19937_64 random(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1);
+    const std::time_t end = std::time(nullptr) + seconds;
+    std::vector<std::uint8_t> input;
+    long runs = 0;
+    for (; std::time(nullptr) < end; ++runs) {
+        input.resize(20 + random() % 400);
+        for (std::uint8_t& b : input) b = static_cast<std::uint8_t>(random());
+        const unsigned narrow = random() % 8;
+        for (std::size_t i = 20; i < input.size(); ++i) input[i] >>= narrow;
+        LLVMFuzzerTestOneInput(input.data(), input.size());
+    }
+    std::printf("%ld inputs, nothing found\n", runs);
+    return 0;
+}
+#endif

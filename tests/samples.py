@@ -1,0 +1,79 @@
+"""What the contract tests run over: codecs of the registry, dtypes, shapes, odd values."""
+
+import numpy as np
+from reference import FLOATS, NUMPY
+
+import qcodec
+from qcodec import registry
+
+# Options of each quantizer that between them reach every branch of its section and grid.
+OPTIONS = {
+    "lossless": [""],
+    "uniform": [
+        *(f"(bits={bits})" for bits in (1, 2, 3, 4, 5, 6, 7, 8, 16)),
+        "(bits=1, symmetric=False)",
+        "(bits=8, symmetric=False)",
+        "(bits=16, group=100, symmetric=False)",
+        "(bits=4, axis=0)",
+        "(bits=8, axis=-1)",
+        "(bits=8, axis=0, symmetric=False)",
+        "(bits=4, group=1)",
+        "(bits=3, group=64)",
+        "(bits=5, group=1000, symmetric=False)",
+        "(step=4.0)",
+        "(step=0.3)",
+        "(step=0.01)",
+        "(step=1e-05)",
+    ],
+}
+QUANTIZERS = [name + options for name in OPTIONS for options in OPTIONS[name]]
+CODERS = sorted(registry.stages("coder"))
+CODECS = [f"{quantizer} | {coder}" for quantizer in QUANTIZERS for coder in CODERS]
+LOSSY = [codec for codec in CODECS if not codec.startswith("lossless")]
+SHAPES = [
+    (), (0,), (3, 0, 2), (1,), (1, 1, 1), (2,), (7,), (8,), (9,), (15, 17), (63,), (64,), (65,),
+    (5, 4, 3), (2, 3, 5, 7), (1000,), (91, 90), (8192,), (8193,),
+]  # fmt: skip
+
+
+def takes(codec, dtype, shape):
+    """Whether a codec string can take such a tensor."""
+    return (dtype in FLOATS or codec.startswith("lossless")) and (
+        "axis" not in codec or shape != ()
+    )
+
+
+def bits(dtype, shape, seed=0):
+    """Any bit pattern of a dtype: NaNs with payloads, subnormals, negative zeros, all alike."""
+    n = int(np.prod(shape))
+    rng = np.random.default_rng(seed)
+    if dtype == "BOOL":
+        return rng.integers(0, 2, shape).astype(bool)
+    raw = rng.integers(0, 256, n * NUMPY[dtype].itemsize, dtype=np.uint8)
+    return raw.view(NUMPY[dtype]).reshape(shape)
+
+
+def weights(dtype, shape, seed=0):
+    """Bell-shaped, as layers are, with outliers, exact zeros, a negative zero and a subnormal."""
+    rng = np.random.default_rng(seed)
+    flat = rng.standard_normal(int(np.prod(shape)))
+    flat[3::11] *= 8
+    flat[4::13] = 0
+    flat[5::17] = -0.0
+    flat[6::19] = 1e-41
+    return flat.reshape(shape).astype(NUMPY[dtype])
+
+
+def tensor(codec, dtype, shape):
+    """A tensor that the codec takes."""
+    return (
+        bits(dtype, shape)
+        if qcodec.parse(codec).quantizer.name == "lossless"
+        else weights(dtype, shape)
+    )
+
+
+def is_nan(array):
+    """As numpy's, without the warning that ml_dtypes gives for signalling NaNs."""
+    with np.errstate(invalid="ignore"):
+        return np.isnan(array)
