@@ -4,6 +4,7 @@ Names only; `qcodec.save_file`, `load_file`, `safe_open`, `encode` and `decode` 
 objects (`Uniform`, `Lossless`, `Bitpack`, `Huffman`, joined by ``|``) and `parse` say how.
 """
 
+from qcodec.blob import decode, encode
 from qcodec.errors import (
     CorruptError,
     InputError,
@@ -13,8 +14,9 @@ from qcodec.errors import (
     UnsafePathError,
     UnsupportedError,
 )
-from qcodec.files import decode, encode, load_file, safe_open, save_file
+from qcodec.files import load_file, save_file
 from qcodec.pipeline import Bitpack, Codec, Huffman, Lossless, Rans, Uniform, parse
+from qcodec.reading import safe_open
 from qcodec.recipe import Recipe, Rule
 
 __version__ = "0.1.0"

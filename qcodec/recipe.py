@@ -64,7 +64,7 @@ class Recipe:
     --------
     >>> recipe = Recipe.of({"*.bias": "lossless", "re:layer[0-9]+.*": "uniform(bits=4, group=64)"})
     >>> [str(rule.codec) for rule in recipe.rules]
-    ['lossless | huffman', 'uniform(bits=4, group=64) | huffman']
+    ['lossless | rans', 'uniform(bits=4, group=64) | rans']
     """
 
     rules: tuple[Rule, ...] = ()

@@ -181,7 +181,7 @@ def decode_huffman(payload, count, bits):
 def decode_rans(payload, count, bits):
     try:
         return np.asarray(twin_rans.decode(payload, count, bits), np.uint8)
-    except twin_rans.Bad as error:
+    except twin_rans.BadStreamError as error:
         raise RejectedError(f"rans: {error}") from None
 
 

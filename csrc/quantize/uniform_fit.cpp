@@ -57,6 +57,12 @@ float scale16(double wanted, double bound) noexcept {
     return std::bit_cast<float>(up);
 }
 
+// The next smaller scale of 9 significant bits; 0 below the smallest normal.
+float next_lower(float scale) noexcept {
+    const std::uint32_t bits = std::bit_cast<std::uint32_t>(scale) - 0x8000;
+    return bits < 0x00800000u ? 0.0f : std::bit_cast<float>(bits);
+}
+
 constexpr double kLargest = std::numeric_limits<float>::max();
 
 float symmetric_scale(const TensorSpec& t, const Extremes& e) noexcept {
@@ -75,8 +81,15 @@ void affine_grid(const TensorSpec& t, const Extremes& e, float& scale,
     const double reach = std::max(std::fabs(low), std::fabs(high));
     // The second bound keeps zero points within 2^23 where the range is tiny beside the values.
     const double wanted = std::max((high - low) / levels, reach / (kMaxZeroPoint - 65536));
-    scale = scale16(wanted, kLargest / (levels + 1));
-    zero_point = scale == 0.0f ? 0 : static_cast<std::int32_t>(std::nearbyint(-low / scale));
+    scale = scale16(wanted, kLargest);
+    zero_point = 0;
+    // Rounding can push an end of the grid past the largest float32: then a finer step, which clips by less
+    // than 2^-7 of the range.
+    for (; scale != 0.0f; scale = next_lower(scale)) {
+        zero_point = static_cast<std::int32_t>(std::nearbyint(-low / scale));
+        const double below = static_cast<double>(zero_point) * scale;
+        if (below <= kLargest && levels * scale - below <= kLargest) return;
+    }
 }
 
 }  // namespace

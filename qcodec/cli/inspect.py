@@ -8,8 +8,8 @@ import click
 from qcodec.cli import _common
 from qcodec.container.reader import Entry
 from qcodec.errors import QCodecError
-from qcodec.files import safe_open
 from qcodec.io import TensorInfo
+from qcodec.reading import safe_open
 
 _SHOWN_CHARS = 200
 

@@ -25,6 +25,7 @@ ALIGNMENT = 64
 MAX_PART_BYTES = 1 << 28
 MAX_TENSORS = 1 << 20
 MAX_NAME_BYTES = 4096
+MAX_ALL_NAMES_BYTES = 1 << 26
 MAX_RANK = 32
 MAX_ELEMENTS = 1 << 48
 MAX_CHUNK_BYTES = 1 << 32
@@ -204,6 +205,7 @@ def parse_table(data, tensors, codecs, uint64_t first_offset, uint64_t end_offse
     entries = []
     previous = b""
     seen = set()
+    all_names = 0
     for number in range(tensors):
         shared = r.varint()
         suffix = r.varint()
@@ -212,6 +214,9 @@ def parse_table(data, tensors, codecs, uint64_t first_offset, uint64_t end_offse
         if suffix > <uint64_t>MAX_NAME_BYTES or shared + suffix > <uint64_t>MAX_NAME_BYTES:
             raise LimitError(f"tensor {number}: name longer than {MAX_NAME_BYTES} bytes")
         raw = previous[:shared] + r.take(suffix)
+        all_names += len(raw)
+        if all_names > MAX_ALL_NAMES_BYTES:
+            raise LimitError(f"names of more than {MAX_ALL_NAMES_BYTES} bytes together")
         try:
             name = raw.decode("utf-8")
         except UnicodeDecodeError:

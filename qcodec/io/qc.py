@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from qcodec._arrays import LOSSY_DTYPES
 from qcodec.errors import QCodecError
-from qcodec.files import safe_open
 from qcodec.io import npz, safetensors
 from qcodec.io.source import Source, TensorInfo
+from qcodec.reading import safe_open
 
 
 class QcSource(Source):

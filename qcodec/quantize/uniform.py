@@ -104,14 +104,21 @@ class Uniform(Quantizer):
     def job_options(self, shape: tuple[int, ...], n: int) -> dict[str, Any]:
         """How the tensor's elements are cut into groups: FORMAT.md, "uniform"."""
         inner, dim = max(n, 1), 1
-        if self.axis is not None:
-            axis = self.axis + len(shape) if self.axis < 0 else self.axis
-            if not 0 <= axis < len(shape):
-                raise ValueError(f"axis {self.axis} of a tensor of {len(shape)} dimensions")
-            inner, dim = max(math.prod(shape[axis + 1 :]), 1), max(shape[axis], 1)
+        if n == 0:
+            self._check_axis(len(shape))
+        elif self.axis is not None:
+            axis = self._check_axis(len(shape))
+            inner, dim = math.prod(shape[axis + 1 :]), shape[axis]
         elif self.group is not None:
-            inner, dim = self.group, max(-(-n // self.group), 1)
+            inner, dim = self.group, -(-n // self.group)
         return {"inner": inner, "dim": dim, "bits": self.bits or 0, "symmetric": self.symmetric}
+
+    def _check_axis(self, rank: int) -> int:
+        """The axis counted from 0; a tensor may have too few for it."""
+        axis = self.axis or 0
+        if self.axis is not None and not -rank <= axis < rank:
+            raise ValueError(f"axis {axis} of a tensor of {rank} dimensions")
+        return axis + rank if axis < 0 else axis
 
     def fit(self, job: Any, data: Any) -> tuple[Any, Any]:
         """Scales and zero points, one per group; for `step`, the step itself as float32."""

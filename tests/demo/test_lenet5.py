@@ -89,7 +89,8 @@ def test_weights_are_the_classic_61706_in_float32(shipped):
 
 def test_images_hold_100_of_each_digit_in_mixed_order(shipped):
     _, images, labels = shipped
-    assert images.shape == (1000, 28, 28) and images.dtype == np.uint8
+    assert images.shape == (1000, 28, 28)
+    assert images.dtype == np.uint8
     assert labels.dtype == np.uint8
     np.testing.assert_array_equal(np.bincount(labels), [100] * 10)
     assert set(labels[:100]) == set(range(10))

@@ -1,6 +1,6 @@
 """A slow rANS coder, written from FORMAT.md, "rans", and from nothing else.
 
-``decode`` refuses what the page forbids, with `Bad`. ``encode`` codes with the lanes, raw bits,
+``decode`` refuses what the page forbids, with `BadStreamError`. ``encode`` codes with the lanes, raw bits,
 tables, tiles and escapes that it is told to use, so that tests reach forms that the encoder of the
 kernels does not choose. Its streams are valid, but not byte for byte those of the kernels.
 """
@@ -10,7 +10,7 @@ import numpy as np
 ESCAPE = -1  # stands for the escape among the symbols of a table
 
 
-class Bad(ValueError):
+class BadStreamError(ValueError):
     """The stream breaks a rule of the page."""
 
 
@@ -20,7 +20,7 @@ class Bytes:
 
     def take(self, n):
         if self.at + n > len(self.data):
-            raise Bad("truncated")
+            raise BadStreamError("truncated")
         self.at += n
         return self.data[self.at - n : self.at]
 
@@ -34,9 +34,9 @@ class Bytes:
             value |= (byte & 0x7F) << (7 * k)
             if byte < 0x80:
                 if byte == 0 and k > 0:
-                    raise Bad("varint not in its shortest form")
+                    raise BadStreamError("varint not in its shortest form")
                 return value
-        raise Bad("varint too long")
+        raise BadStreamError("varint too long")
 
 
 class Bits:
@@ -60,12 +60,12 @@ class Bits:
         while self.get(1) == 0:
             zeros += 1
             if zeros > 8:
-                raise Bad("gamma code too large")
+                raise BadStreamError("gamma code too large")
         return (1 << zeros) + self.get(zeros)
 
     def end(self):
         if self.byte != 0:
-            raise Bad("padding is not zero")
+            raise BadStreamError("padding is not zero")
 
 
 class BitsOut:
@@ -107,7 +107,8 @@ class Table:
     """Slots of a table given as {coarse symbol or ESCAPE: frequency}."""
 
     def __init__(self, freq):
-        assert sum(freq.values()) == 256 and max(freq.values()) <= 255
+        assert sum(freq.values()) == 256
+        assert max(freq.values()) <= 255
         self.freq = freq
         owners = sorted(s for s in freq if s != ESCAPE) + [ESCAPE] * (ESCAPE in freq)
         self.owner, self.rank, self.slots = [None] * 256, [0] * 256, {s: [] for s in owners}
@@ -125,7 +126,7 @@ def read_table(bits, b):
     freq = {}
     escape = bits.gamma() - 1
     if escape > 255:
-        raise Bad("escape's frequency")
+        raise BadStreamError("escape's frequency")
     if escape > 0:
         freq[ESCAPE] = escape
     symbol, total, k, before = bits.get(b), escape, 3, None
@@ -134,17 +135,17 @@ def read_table(bits, b):
         k = order_after(f)
         if f == 0:
             if before in (None, 0):
-                raise Bad("run of zeros in a wrong place")
+                raise BadStreamError("run of zeros in a wrong place")
             symbol += bits.gamma()
         else:
             if symbol >= 1 << b or f > 255:
-                raise Bad("symbol or frequency out of range")
+                raise BadStreamError("symbol or frequency out of range")
             freq[symbol] = f
             symbol += 1
             total += f
         before = f
     if total != 256 or len(freq) - (ESCAPE in freq) > 63:
-        raise Bad("frequencies do not add up")
+        raise BadStreamError("frequencies do not add up")
     return Table(freq)
 
 
@@ -180,12 +181,12 @@ def decode_masked(payload, count, bits):
     zero = source.u8()
     n_values = source.varint()
     if zero >> bits or not 1 <= n_values <= count:
-        raise Bad("header of the masked form")
+        raise BadStreamError("header of the masked form")
     masks = decode_plain(source.take(source.varint()), (count + 3) // 4, 4)
     values = decode_plain(payload[source.at :], n_values, bits)
     ones = ((masks[:, None] >> np.arange(4)) & 1).reshape(-1).astype(bool)
     if ones[count:].any() or ones.sum() != n_values:
-        raise Bad("masks and values do not agree")
+        raise BadStreamError("masks and values do not agree")
     out = np.full(count, zero, np.uint8)
     out[ones[:count]] = values
     return out
@@ -194,53 +195,53 @@ def decode_masked(payload, count, bits):
 def decode_plain(payload, count, bits):
     source = Bytes(payload)
     if source.u8() != 0:
-        raise Bad("form")
+        raise BadStreamError("form")
     packed, n_tables = source.u8(), source.u8() + 1
     log_lanes, raw = packed & 15, packed >> 4
     if log_lanes > 8 or raw >= bits or n_tables > 16:
-        raise Bad("header")
+        raise BadStreamError("header")
     lanes, b = 1 << log_lanes, bits - raw
     tile = 256 * source.u8() if n_tables > 1 else 1 << 20
     if tile == 0:
-        raise Bad("tile")
+        raise BadStreamError("tile")
     n_escapes = source.varint()
     if n_escapes > count:
-        raise Bad("escapes")
+        raise BadStreamError("escapes")
     listed = list(source.take(source.u8())) if n_escapes > 0 else []
     if any(s >> b for s in listed) or listed != sorted(set(listed)):
-        raise Bad("list of escapes")
+        raise BadStreamError("list of escapes")
 
     string = Bits(source)
     tables = [read_table(string, b) for _ in range(n_tables)]
     string.end()
     if n_escapes > 0 and not any(ESCAPE in t.freq for t in tables):
-        raise Bad("escapes without a table that has one")
+        raise BadStreamError("escapes without a table that has one")
     choices = [0]
     if n_tables > 1:
         string = Bits(source)
         choices = [string.get(width_for(n_tables)) for _ in range((count + tile - 1) // tile)]
         string.end()
         if max(choices) >= n_tables:
-            raise Bad("choice of a table")
+            raise BadStreamError("choice of a table")
     string = Bits(source)
     if listed:
         places = [string.get(width_for(len(listed))) for _ in range(n_escapes)]
         if max(places) >= len(listed):
-            raise Bad("place in the list")
+            raise BadStreamError("place in the list")
         escapes = [listed[k] for k in places]
     else:
         escapes = [string.get(8) for _ in range(n_escapes)]
         if any(s >> b for s in escapes):
-            raise Bad("escaped symbol")
+            raise BadStreamError("escaped symbol")
     string.end()
     string = Bits(source)
     low_bits = [string.get(raw) for _ in range(count)] if raw > 0 else [0] * count
     string.end()
     high, low = source.take(lanes), source.take(lanes)
     if 0 in high:
-        raise Bad("state below 256")
+        raise BadStreamError("state below 256")
 
-    x = [256 * h + l for h, l in zip(high, low)]
+    x = [256 * a + b for a, b in zip(high, low, strict=True)]
     escapes = iter(escapes)
     out = np.empty(count, np.uint8)
     for i in range(count):
@@ -251,12 +252,12 @@ def decode_plain(payload, count, bits):
         x[lane] = state if state >= 256 else 256 * state + source.u8()
         coarse = next(escapes, None) if owner == ESCAPE else owner
         if coarse is None:
-            raise Bad("too few escapes")
+            raise BadStreamError("too few escapes")
         out[i] = coarse << raw | low_bits[i]
     if any(state != 256 for state in x):
-        raise Bad("final state")
+        raise BadStreamError("final state")
     if source.at != len(source.data) or next(escapes, None) is not None:
-        raise Bad("bytes or escapes left over")
+        raise BadStreamError("bytes or escapes left over")
     return out
 
 

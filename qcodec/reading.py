@@ -1,0 +1,259 @@
+"""`safe_open`: one file or blob open for reading, tensor by tensor or slice by slice."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from qcodec._arrays import LOSSY_DTYPES, dtype_name, numpy_dtype
+from qcodec.container.reader import Bytes, Contents, Entry, File
+from qcodec.errors import InputError, LimitError, QCodecError
+from qcodec.pipeline import Codec, decode_range, empty_output
+
+Verify = Literal["always", "first", "never"]
+Path = str | os.PathLike[str]
+
+
+class safe_open:  # noqa: N801 - named as in safetensors
+    """A file open for reading, tensor by tensor or slice by slice. A context manager.
+
+    Parameters
+    ----------
+    path : path-like
+        A .qc file.
+    threads : int, optional
+        Default: all CPUs that the process may use.
+    verify : {"always", "first", "never"}, default "always"
+        When the hash of a chunk is checked: each time it is read, the first time its tensor is
+        read, or never. Index and structure are checked in any case.
+    max_decoded_bytes : int, optional
+        A tensor or slice of more decoded bytes than this is a `LimitError`, before any allocation.
+
+    Raises
+    ------
+    CorruptError, TruncatedError, UnsupportedError
+        No .qc file, a damaged one, or one of a newer version.
+    """
+
+    def __init__(
+        self,
+        path: Path | bytes | bytearray | memoryview,
+        *,
+        threads: int | None = None,
+        verify: Verify = "always",
+        max_decoded_bytes: int | None = None,
+    ) -> None:
+        if verify not in ("always", "first", "never"):
+            raise ValueError(f"verify must be 'always', 'first' or 'never', got {verify!r}")
+        self._threads = threads
+        self._verify = verify
+        self._limit = max_decoded_bytes
+        self._verified: set[int] = set()
+        self._codecs: dict[int, Codec] = {}
+        self._data: Bytes | File
+        if isinstance(path, bytes | bytearray | memoryview):
+            self._where = "blob"
+            self._data = Bytes(path)
+        else:
+            self._where = os.fspath(path)
+            self._data = File(path)
+        try:
+            self.contents = Contents(self._data, self._where)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Tensors already decoded stay valid."""
+        self._data.close()
+
+    def keys(self) -> list[str]:
+        """Names of all tensors in stored order, then of aliases."""
+        return [*self.contents.entries, *self.contents.aliases]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.contents.entries or name in self.contents.aliases
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def metadata(self) -> dict[str, str]:
+        """The metadata, in the order it was written."""
+        return dict(self.contents.metadata)
+
+    def get_shape(self, name: str) -> list[int]:
+        """Shape of a tensor."""
+        return list(self.entry(name).shape)
+
+    def get_dtype(self, name: str) -> str:
+        """Dtype name of a tensor, such as ``"F32"``."""
+        return self.entry(name).dtype
+
+    def get_codec(self, name: str) -> Codec:
+        """Codec of a tensor."""
+        entry = self.entry(name)
+        key = entry.key ^ (entry.number << 32)
+        if key not in self._codecs:
+            try:
+                self._codecs[key] = Codec.from_config(entry.config)
+            except QCodecError as error:
+                raise type(error)(f"{self._where}: tensor {name!r}: {error}") from None
+        return self._codecs[key]
+
+    def entry(self, name: str) -> Entry:
+        """The index entry of a tensor.
+
+        Raises
+        ------
+        KeyError
+            No tensor or alias of this name.
+        """
+        try:
+            return self.contents.entry(name)
+        except KeyError:
+            raise KeyError(f"{self._where}: no tensor {name!r}") from None
+
+    def get_tensor(
+        self, name: str, *, out: npt.NDArray[Any] | None = None, dtype: npt.DTypeLike | None = None
+    ) -> npt.NDArray[Any]:
+        """Decode a tensor.
+
+        Parameters
+        ----------
+        name : str
+            Tensor or alias.
+        out : ndarray, optional
+            Where to decode to: same shape, same dtype or, between floating dtypes, another.
+            Reused memory saves the first touch of fresh pages, which costs more than decoding.
+        dtype : dtype_like, optional
+            Floating dtype of the result, for a floating tensor. Default: the stored one.
+
+        Returns
+        -------
+        ndarray
+            `out`, or a new array.
+        """
+        entry = self.entry(name)
+        size = math.prod(entry.shape)
+        return self._decode(entry, entry.shape, 0, size, out, dtype)
+
+    def get_slice(self, name: str) -> Slice:
+        """A view that decodes only the rows that an index asks for: ``f.get_slice(n)[10:20]``."""
+        return Slice(self, self.entry(name))
+
+    def _decode(
+        self,
+        entry: Entry,
+        shape: tuple[int, ...],
+        begin: int,
+        end: int,
+        out: npt.NDArray[Any] | None,
+        dtype: npt.DTypeLike | None,
+    ) -> npt.NDArray[Any]:
+        where = f"{self._where}: tensor {entry.name!r}"
+        codec = self.get_codec(entry.name)
+        if out is not None and dtype is not None:
+            raise ValueError("give out or dtype, not both")
+        wanted = entry.dtype if dtype is None else dtype_name(dtype)
+        if out is not None:
+            wanted = _check_out(out, shape, where)
+        if wanted != entry.dtype and not {wanted, entry.dtype} <= LOSSY_DTYPES:
+            raise InputError(f"{where} is {entry.dtype}: it decodes to that, not to {wanted}")
+        decoded = (end - begin) * numpy_dtype(wanted).itemsize
+        if self._limit is not None and decoded > self._limit:
+            raise LimitError(
+                f"{where}: {decoded} decoded bytes, max_decoded_bytes is {self._limit}"
+            )
+        direct = out is not None and out.flags.c_contiguous and out.flags.aligned
+        target = out if out is not None and direct else empty_output(shape, wanted, where)
+        verify = self._verify == "always" or (
+            self._verify == "first" and entry.number not in self._verified
+        )
+        if end > begin or math.prod(entry.shape) == 0:  # empty: only its codec is checked
+            decode_range(
+                codec,
+                entry,
+                self._data.source,
+                target,
+                wanted,
+                begin,
+                end,
+                verify=verify,
+                threads=self._threads,
+                where=where,
+            )
+        if end - begin == math.prod(entry.shape):
+            self._verified.add(entry.number)
+        if out is not None and not direct:
+            out[...] = target
+            return out
+        return target
+
+
+def _check_out(out: npt.NDArray[Any], shape: tuple[int, ...], where: str) -> str:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a numpy array, got {type(out).__name__}")
+    if out.shape != shape:
+        raise InputError(f"{where} has shape {list(shape)}, out has {list(out.shape)}")
+    if not out.flags.writeable:
+        raise InputError(f"{where}: out is read-only")
+    return dtype_name(out.dtype)
+
+
+class Slice:
+    """Indexing of a stored tensor: the first axis says what is decoded, the rest what is kept."""
+
+    def __init__(self, file: safe_open, entry: Entry) -> None:
+        self._file = file
+        self._entry = entry
+
+    def get_shape(self) -> list[int]:
+        """Shape of the whole tensor."""
+        return list(self._entry.shape)
+
+    def get_dtype(self) -> str:
+        """Dtype name of the tensor."""
+        return self._entry.dtype
+
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        """Basic indexing: ints, slices and an ellipsis, as in numpy; always a new array."""
+        shape = self._entry.shape
+        parts = index if isinstance(index, tuple) else (index,)
+        for part in parts:
+            if not isinstance(part, int | np.integer | slice) and part is not Ellipsis:
+                raise IndexError("a stored tensor is indexed by ints, slices and an ellipsis")
+        if not shape or not parts or parts[0] is Ellipsis:
+            whole = self._file._decode(self._entry, shape, 0, math.prod(shape), None, None)
+            return np.array(whole[index])
+        rows = range(shape[0])[parts[0]]
+        picked = rows if isinstance(rows, range) else range(rows, rows + 1)
+        low, high = (min(picked), max(picked) + 1) if len(picked) else (0, 0)
+        width = math.prod(shape[1:])
+        block = self._file._decode(
+            self._entry, (high - low, *shape[1:]), low * width, high * width, None, None
+        )
+        if not isinstance(rows, range):
+            return np.array(block[(0, *parts[1:])])
+        stop = picked.stop - low
+        first = slice(picked.start - low, stop if stop >= 0 else None, picked.step)
+        return np.array(block[(first if len(picked) else slice(0, 0), *parts[1:])])
