@@ -15,7 +15,7 @@ from qcodec.errors import (
     UnsupportedError,
 )
 from qcodec.files import load_file, save_file
-from qcodec.pipeline import Bitpack, Codec, Huffman, Lossless, Rans, Uniform, parse
+from qcodec.pipeline import Bitpack, Codec, Huffman, Lossless, Rans, Uniform, ZeroRun, parse
 from qcodec.reading import safe_open
 from qcodec.recipe import Recipe, Rule
 
@@ -37,6 +37,7 @@ __all__ = [
     "Uniform",
     "UnsafePathError",
     "UnsupportedError",
+    "ZeroRun",
     "__version__",
     "decode",
     "encode",

@@ -18,6 +18,7 @@ from qcodec.container.reader import Entry
 from qcodec.entropy.bitpack import Bitpack
 from qcodec.entropy.huffman import Huffman
 from qcodec.entropy.rans import Rans
+from qcodec.entropy.zero_run import ZeroRun
 from qcodec.errors import (
     CorruptError,
     InputError,
@@ -30,7 +31,7 @@ from qcodec.quantize.lossless import Lossless
 from qcodec.quantize.uniform import Uniform
 from qcodec.stages import Coder, Quantizer, Stage
 
-__all__ = ["Bitpack", "Codec", "Huffman", "Lossless", "Rans", "Uniform", "parse"]
+__all__ = ["Bitpack", "Codec", "Huffman", "Lossless", "Rans", "Uniform", "ZeroRun", "parse"]
 
 MAX_CODEC_CHARS = 1000
 _CHUNK = 1 << 20

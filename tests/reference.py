@@ -4,6 +4,7 @@
 chunks. Both raise `RejectedError` for what the page refuses. Shares no line with the engine.
 """
 
+import functools
 import json
 import math
 import struct
@@ -11,7 +12,7 @@ import struct
 import ml_dtypes
 import numpy as np
 import xxhash
-from reference_coders import DECODERS, Cursor, RejectedError, unpack
+from reference_coders import CODER_OPTIONS, DECODERS, Cursor, RejectedError, read_stream
 
 CHUNK = 2**20
 DTYPES = {
@@ -213,17 +214,20 @@ def parse_json(raw):
 
 
 def check_config(config, tensor):
-    """(quantizer options, coder name) of a config that fits the tensor."""
+    """(quantizer options, function of the coder) of a config that fits the tensor."""
     refuse_unless(list(config) == ["quantizer", "coder"], "config")
     stages = [config["quantizer"], config["coder"]]
-    for stage, known in zip(stages, (OPTIONS, dict.fromkeys(DECODERS, ())), strict=True):
+    coders = dict.fromkeys(DECODERS, ()) | CODER_OPTIONS
+    for stage, known in zip(stages, (OPTIONS, coders), strict=True):
         refuse_unless(isinstance(stage, dict) and isinstance(stage.get("name"), str), "stage")
         refuse_unless(stage["name"] in known, "unknown stage")
         refuse_unless(list(stage) == ["name", *known[stage["name"]]], "options")
     quantizer = stages[0]
     if quantizer["name"] == "uniform":
         check_uniform(quantizer, tensor)
-    return quantizer, stages[1]["name"]
+    coder = {key: value for key, value in stages[1].items() if key != "name"}
+    refuse_unless(coder.get("then", "none") in ("none", "huffman", "rans"), "then")
+    return quantizer, functools.partial(DECODERS[stages[1]["name"]], **coder)
 
 
 def whole(value, low, high):
@@ -271,20 +275,6 @@ def decode_chunk(chunk, tensor, quantizer, coder, first, count, out_dtype):
         return out
     with np.errstate(over="ignore", invalid="ignore"):
         return out.astype(np.float32).astype(NUMPY[out_dtype])
-
-
-def read_stream(cursor, count, bits, coder):
-    mode = cursor.unsigned(1)
-    refuse_unless(mode <= 2, "mode")
-    if mode == 0:
-        return unpack(cursor.take(-(-count * bits // 8)), count, bits)
-    if mode == 1:
-        symbol = cursor.unsigned(1)
-        refuse_unless(symbol < 2**bits, "constant symbol")
-        return np.full(count, symbol, np.uint8)
-    length = cursor.varint()
-    refuse_unless(1 <= length <= 2**32, "stream length")
-    return DECODERS[coder](cursor.take(length), count, bits)
 
 
 def merge_planes(planes, dtype):

@@ -185,4 +185,82 @@ def decode_rans(payload, count, bits):
         raise RejectedError(f"rans: {error}") from None
 
 
-DECODERS = {"bitpack": decode_bitpack, "huffman": decode_huffman, "rans": decode_rans}
+def read_stream(cursor, count, bits, decode):
+    """A stream in one of its three modes; `decode` is the coder of mode 2."""
+    mode = cursor.unsigned(1)
+    if mode > 2:
+        raise RejectedError("mode")
+    if mode == 0:
+        return unpack(cursor.take(-(-count * bits // 8)), count, bits)
+    if mode == 1:
+        symbol = cursor.unsigned(1)
+        if symbol >= 2**bits:
+            raise RejectedError("constant symbol")
+        return np.full(count, symbol, np.uint8)
+    length = cursor.varint()
+    if not 1 <= length <= 2**32:
+        raise RejectedError("stream length")
+    return decode(cursor.take(length), count, bits)
+
+
+def decode_runs(cursor, count, bits, decode):
+    zero, n_values = cursor.unsigned(1), cursor.varint()
+    if zero >= 2**bits or n_values >= count:
+        raise RejectedError("zero_run: zero symbol or number of values")
+    out = np.full(count, zero, np.uint8)
+    if n_values == 0:
+        return out
+    n_gaps = cursor.varint()
+    if not n_values <= n_gaps <= n_values + (count - n_values) // 255:
+        raise RejectedError("zero_run: number of gap bytes")
+    gaps = read_stream(cursor, n_gaps, 8, decode).tolist()
+    values = read_stream(cursor, n_values, bits, decode)
+    if sum(gap < 255 for gap in gaps) != n_values or gaps[-1] == 255 or zero in values:
+        raise RejectedError("zero_run: gaps and values do not match")
+    behind = np.cumsum([gap + (gap < 255) for gap in gaps])[np.array(gaps) < 255]
+    if behind[-1] > count:
+        raise RejectedError("zero_run: a value beyond the last symbol")
+    out[behind - 1] = values
+    return out
+
+
+def decode_base3(cursor, count, bits):
+    if bits < 2:
+        raise RejectedError("zero_run: three symbols in one bit")
+    part = -(-count // 5)
+    expanded = []
+    while cursor.left:
+        byte = cursor.unsigned(1)
+        expanded += [byte] if byte < 243 else [121] * (byte - 241)
+        if len(expanded) > part:
+            break
+    if len(expanded) != part:
+        raise RejectedError("zero_run: number of bytes")
+    digits = [byte // power % 3 for power in (81, 27, 9, 3, 1) for byte in expanded]
+    if any(digit != 1 for digit in digits[count:]):
+        raise RejectedError("zero_run: padding")
+    return np.array(digits[:count], np.uint8)
+
+
+def decode_zero_run(payload, count, bits, then="none"):
+    if then not in ("none", "huffman", "rans"):
+        raise RejectedError("zero_run: then")
+    decode = DECODERS["bitpack" if then == "none" else then]
+    cursor = Cursor(payload)
+    form = cursor.unsigned(1)
+    if form > 1:
+        raise RejectedError("zero_run: form")
+    out = decode_base3(cursor, count, bits) if form else decode_runs(cursor, count, bits, decode)
+    if cursor.left:
+        raise RejectedError("zero_run: bytes after the last stream")
+    return out
+
+
+DECODERS = {
+    "bitpack": decode_bitpack,
+    "huffman": decode_huffman,
+    "rans": decode_rans,
+    "zero_run": decode_zero_run,
+}
+# Options of coders that have any, in the order of FORMAT.md: keyword arguments of their decoders.
+CODER_OPTIONS = {"zero_run": ("then",)}

@@ -189,19 +189,25 @@ def test_decoding_needs_numpy_and_our_extensions_only(tmp_path):
 
 
 def format_rows():
-    """Rows of the table of stages: (kind, name, id, {option: default})."""
+    """Rows of the table of stages: (kind, name, ids, {option: default})."""
     section = FORMAT.read_text().split("\n## Stages\n")[1].split("\n### ")[0]
     for line in section.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if cells[0] in ("transform", "quantizer", "coder"):
             options = re.findall(r"`(\w+)` ([^,]+)", cells[3])
             defaults = {name: json.loads(value) for name, value in options}
-            yield cells[0], cells[1].strip("`"), int(cells[2]), defaults
+            ids = [int(number) for number in re.findall(r"\d+", cells[2])]
+            yield cells[0], cells[1].strip("`"), ids, defaults
+
+
+def wire_ids(cls):
+    """Ids of the kernels of a stage class: one, or one for each value of its one option."""
+    return list(cls.wire_ids.values()) if hasattr(cls, "wire_ids") else [cls.wire_id]
 
 
 def test_stages_of_the_format_are_those_of_the_registry():
     registered = [
-        (kind, name, cls.wire_id, {field.name: field.default for field in dataclasses.fields(cls)})
+        (kind, name, wire_ids(cls), {f.name: f.default for f in dataclasses.fields(cls)})
         for kind in ("transform", "quantizer", "coder")
         for name, cls in registry.stages(kind).items()
     ]
@@ -216,7 +222,15 @@ def test_stages_of_the_format_are_those_of_the_registry():
 def test_ids_of_the_format_are_those_of_the_native_kernels():
     rows = list(format_rows())
     for kind, kernels in (("quantizer", _core.quantizers()), ("coder", _core.coders())):
-        assert kernels == {name: number for k, name, number, _ in rows if k == kind}
+        listed = {number: name for k, name, ids, _ in rows if k == kind for number in ids}
+        # Kernels of one stage are told apart by their options.
+        assert {number: name.split("(")[0] for name, number in kernels.items()} == listed
+
+
+def test_kernel_of_each_option_of_a_coder_is_named_by_the_codec_string():
+    for name, number in _core.coders().items():
+        coder = qcodec.parse(f"lossless | {name}").coder
+        assert (str(coder), coder.wire_id) == (name, number)
 
 
 def test_dtypes_of_the_format_are_those_of_the_reader():

@@ -119,6 +119,21 @@ Status finish_rans(void* state) noexcept {
     return kOkStatus;
 }
 
+}  // namespace
+
+namespace rans {
+
+Stream* wide_plain_stream(void* state) noexcept {
+    State& s = *static_cast<State*>(state);
+    return !s.masked && s.main.lanes >= 64 ? &s.main : nullptr;
+}
+
+void advance(void* state, std::size_t n) noexcept { static_cast<State*>(state)->done += n; }
+
+}  // namespace rans
+
+namespace {
+
 constexpr CoderKernel kKernel{"rans",   3,         sizeof(State), encode_stream,
                               open_rans, next_rans, skip_rans,     finish_rans};
 const RegisterCoder kRegister{kKernel};

@@ -237,21 +237,42 @@ Status open_plain(Stream& s, std::span<const std::uint8_t> payload, std::size_t 
     return kOkStatus;
 }
 
-Status next_plain(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
+namespace {
+
+// Whole rounds by `run`, which gets how many are left and says how many it did.
+template <class Run>
+Status run_rounds(Stream& s, std::size_t rounds, Run run) noexcept {
     if (s.escape > s.escapes_end) return corrupt("rans: read on after an error");
     if (s.escapes_unread > 0 && static_cast<std::size_t>(s.escapes_end - s.escape) < kBlock) {
         QC_TRY(read_escapes(s));
     }
-    std::size_t rounds = n / s.lanes;
     while (rounds > 0) {
-        const std::size_t done = s.kernel->rounds(s, out, rounds);
+        const std::size_t done = run(rounds);
         rounds -= done;
-        out += done * s.lanes;
         s.done += done * s.lanes;
         if (rounds == 0) break;
         if (s.in_tail) return ran_out(s);
         enter_tail(s);
     }
+    return kOkStatus;
+}
+
+Status check_budget(const Stream& s) noexcept {
+    if (s.in_tail && s.in > s.in_end) return ran_out(s);
+    if (s.has_escapes && s.escape > s.escapes_end) {
+        return corrupt("rans: more escapes than the stream has");
+    }
+    return kOkStatus;
+}
+
+}  // namespace
+
+Status next_plain(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
+    QC_TRY(run_rounds(s, n / s.lanes, [&](std::size_t rounds) {
+        const std::size_t done = s.kernel->rounds(s, out, rounds);
+        out += done * s.lanes;
+        return done;
+    }));
     const std::size_t rest = n % s.lanes;
     if (rest > 0) {
         if (s.tile_left == 0) enter_tile(s);
@@ -260,11 +281,13 @@ Status next_plain(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
         decode_rest(s, rest, out);
         s.done += rest;
     }
-    if (s.in_tail && s.in > s.in_end) return ran_out(s);
-    if (s.has_escapes && s.escape > s.escapes_end) {
-        return corrupt("rans: more escapes than the stream has");
-    }
-    return kOkStatus;
+    return check_budget(s);
+}
+
+Status next_to_sink(Stream& s, std::size_t n, SinkRoundsFn rounds, void* sink) noexcept {
+    QC_TRY(run_rounds(s, n / s.lanes,
+                      [&](std::size_t left) { return rounds(s, sink, left); }));
+    return check_budget(s);
 }
 
 Status finish_plain(const Stream& s) noexcept {

@@ -93,6 +93,17 @@ Status open_plain(Stream& s, std::span<const std::uint8_t> payload, std::size_t 
 Status next_plain(Stream& s, std::size_t n, std::uint8_t* out) noexcept;
 Status finish_plain(const Stream& s) noexcept;
 
+// The same by another loop than the kernel's, into the `sink` that it knows.
+//   requires  n a multiple of the lanes; n <= kBlock; lanes at least 64
+using SinkRoundsFn = std::size_t (*)(Stream&, void* sink, std::size_t rounds) noexcept;
+Status next_to_sink(Stream& s, std::size_t n, SinkRoundsFn rounds, void* sink) noexcept;
+
+// The stream of a decoder of `rans` in the plain form with at least 64 lanes; else null.
+Stream* wide_plain_stream(void* state) noexcept;
+
+// n symbols were taken from that stream by next_to_sink.
+void advance(void* state, std::size_t n) noexcept;
+
 // Puts zeros where `nibbles` have a zero bit, the next value where they have a one. Returns how
 // many values were used: at most n. Reads up to 64 values more; `out` has room for n + 64, and
 // nibbles are readable up to the next multiple of 16.

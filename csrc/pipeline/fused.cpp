@@ -1,13 +1,29 @@
 #include "pipeline/fused.hpp"
 
 namespace qc {
+namespace {
+
+constexpr std::uint8_t kRansId = 3;
+
+rans::Stream* rans_stream(const PlaneReader& reader) noexcept {
+    if (reader.mode() != StreamMode::kCoded || reader.coder().id != kRansId) return nullptr;
+    return rans::wide_plain_stream(reader.state());
+}
+
+}  // namespace
 
 bool can_fuse(const PlaneReader& reader) noexcept {
-    return reader.mode() == StreamMode::kStored && fused_unpack.pick() != nullptr;
+    if (reader.mode() == StreamMode::kStored) return fused_unpack.pick() != nullptr;
+    return rans_stream(reader) != nullptr && fused_rans.pick() != nullptr;
 }
 
 Status fused_next(PlaneReader& reader, std::size_t n, const Runs& runs, std::uint8_t* out,
                   DType to) noexcept {
+    if (rans::Stream* stream = rans_stream(reader); stream != nullptr) {
+        QC_TRY(fused_rans.pick()(*stream, n, runs, out, to));
+        rans::advance(reader.state(), n);
+        return kOkStatus;
+    }
     fused_unpack.pick()(reader.packed(), reader.bits(), n, runs, out, to);
     reader.advance(n);
     return kOkStatus;

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "core/status.hpp"
+#include "entropy/rans_decode.hpp"
 #include "pipeline/plane.hpp"
 #include "quantize/dequantize.hpp"
 #include "simd/isa.hpp"
@@ -19,7 +20,7 @@ constexpr bool fuses(DType to) noexcept {
     return to == DType::kF32 || to == DType::kBF16 || to == DType::kF16;
 }
 inline bool fuses(const Runs& runs, std::size_t n) noexcept {
-    return runs.width <= 8 && n % 64 == 0 && runs.inner % 64 == 0 && runs.left % 64 == 0;
+    return runs.width <= 8 && n % 256 == 0 && runs.inner % 64 == 0 && runs.left % 64 == 0;
 }
 
 // n packed symbols of `bits` bits, beginning at a byte; `in` is readable for packed_bytes(n, bits).
@@ -27,8 +28,13 @@ inline bool fuses(const Runs& runs, std::size_t n) noexcept {
 using FusedUnpackFn = void (*)(const std::uint8_t* in, unsigned bits, std::size_t n,
                                const Runs& runs, std::uint8_t* out, DType to);
 
+// The next n symbols of a plain stream of at least 64 lanes; n is a multiple of the lanes.
+using FusedRansFn = Status (*)(rans::Stream& s, std::size_t n, const Runs& runs,
+                               std::uint8_t* out, DType to) noexcept;
+
 // Null at levels that have no such loop.
 extern const Variants<FusedUnpackFn> fused_unpack;
+extern const Variants<FusedRansFn> fused_rans;
 
 // Whether the plane, in the form it is stored in, has a fused loop at the active level.
 bool can_fuse(const PlaneReader& reader) noexcept;

@@ -7,7 +7,7 @@ namespace qc {
 
 #if QC_X86
 #pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")
+#pragma GCC target("avx2,bmi,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512bf16")
 
 namespace {
 
@@ -39,9 +39,9 @@ struct Unpacker {
     }
 };
 
-template <unsigned kBits, DType kTo>
+template <unsigned kBits, DType kTo, Halves kHow>
 void unpack_to(const std::uint8_t* in, std::size_t n, const Runs& runs, std::uint8_t* out) {
-    DequantizeSink<kTo, (kBits <= 4)> sink(runs, out);
+    DequantizeSink<kTo, (kBits <= 4), kHow> sink(runs, out);
     const Unpacker<kBits> unpacker;
     for (std::size_t i = 0; i < n; i += 64, in += 8 * kBits) sink.put(unpacker.get(in));
     sink.flush();
@@ -50,10 +50,14 @@ void unpack_to(const std::uint8_t* in, std::size_t n, const Runs& runs, std::uin
 template <unsigned kBits>
 void unpack_bits(const std::uint8_t* in, std::size_t n, const Runs& runs, std::uint8_t* out,
                  DType to) {
-    switch (to) {
-        case DType::kF32: unpack_to<kBits, DType::kF32>(in, n, runs, out); break;
-        case DType::kBF16: unpack_to<kBits, DType::kBF16>(in, n, runs, out); break;
-        default: unpack_to<kBits, DType::kF16>(in, n, runs, out); break;
+    if (to == DType::kF32) {
+        unpack_to<kBits, DType::kF32, Halves::kF16>(in, n, runs, out);
+    } else if (to == DType::kF16) {
+        unpack_to<kBits, DType::kF16, Halves::kF16>(in, n, runs, out);
+    } else if (has_bf16_conversion()) {
+        unpack_to<kBits, DType::kBF16, Halves::kBf16Native>(in, n, runs, out);
+    } else {
+        unpack_to<kBits, DType::kBF16, Halves::kBf16>(in, n, runs, out);
     }
 }
 

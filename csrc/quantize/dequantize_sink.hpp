@@ -12,7 +12,7 @@
 #include <immintrin.h>
 
 #pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq")
+#pragma GCC target("avx2,bmi,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")
 
 namespace qc {
 namespace {
@@ -31,7 +31,7 @@ public:
     }
 
     // The first call writes the bytes before the first whole line; each one leaves its last ones.
-    void put(__m512i bytes) noexcept {
+    [[gnu::always_inline]] void put(__m512i bytes) noexcept {
         if (first_) {
             _mm512_mask_storeu_epi8(line_ + 64 - from_, _cvtu64_mask64(_bzhi_u64(~0ull, static_cast<unsigned>(from_))), bytes);
             first_ = false;
@@ -59,8 +59,7 @@ private:
     bool first_ = true;
 };
 
-// bfloat16 of finite floats, in the low halves of dwords; by integers, since vcvtneps2bf16 flushes
-// subnormals.
+// bfloat16 of finite floats, in the low halves of dwords.
 inline __m512i bf16_bits(__m512 f) noexcept {
     const __m512i bits = _mm512_castps_si512(f);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
@@ -68,30 +67,36 @@ inline __m512i bf16_bits(__m512 f) noexcept {
         _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF))), 16);
 }
 
-inline __m256i halves_of(__m512 f, DType to) noexcept {
-    return to == DType::kF16 ? _mm512_cvtps_ph(f, _MM_FROUND_TO_NEAREST_INT)
-                             : _mm512_cvtepi32_epi16(bf16_bits(f));
+// How floats become halves. kBf16Native needs AVX512_BF16, whose conversion flushes subnormals: q *
+// scale is none, since a scale is zero or normal and q an integer.
+enum class Halves { kF16, kBf16, kBf16Native };
+
+template <Halves kHow>
+inline __m256i halves_of(__m512 f) noexcept {
+    if constexpr (kHow == Halves::kF16) return _mm512_cvtps_ph(f, _MM_FROUND_TO_NEAREST_INT);
+    if constexpr (kHow == Halves::kBf16) return _mm512_cvtepi32_epi16(bf16_bits(f));
+    return (__m256i)_mm512_cvtneps_pbh(f);
 }
 
 // Symbols to elements of one dtype. kTable: symbols are below 16, and a run's products fit a
 // register; else each is computed.
 //   requires  runs.inner and runs.left are multiples of 64, runs.width <= 8
-template <DType kTo, bool kTable>
+template <DType kTo, bool kTable, Halves kHow = Halves::kF16>
 class DequantizeSink {
 public:
     DequantizeSink(const Runs& runs, std::uint8_t* out) noexcept
-        : runs_(runs), out_(out), entry_(runs.entry), left_(runs.left) {
-        shift_ = _mm_cvtsi32_si128(runs.factor - 1);
+        : runs_(&runs), out_(out), entry_(runs.entry), left_(runs.left) {
         const __m512i iota =
             _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-        scaled_ = _mm512_sll_epi32(iota, shift_);
+        scaled_ = _mm512_mullo_epi32(iota, _mm512_set1_epi32(runs.factor));
+        load_zeros();
         load_run();
     }
 
-    void put(__m512i symbols) noexcept {
+    [[gnu::always_inline]] void put(__m512i symbols) noexcept {
         if (left_ == 0) {
-            entry_ = entry_ + 1 == runs_.entries ? 0 : entry_ + 1;
-            left_ = runs_.inner;
+            entry_ = entry_ + 1 == runs_->entries ? 0 : entry_ + 1;
+            left_ = runs_->inner;
             load_run();
         }
         left_ -= 64;
@@ -109,24 +114,31 @@ public:
     void flush() noexcept { out_.flush(); }
 
 private:
-    void load_run() noexcept {
-        zeros_ = _mm512_set1_epi32(runs_.zero(entry_));
-        scales_ = _mm512_set1_ps(runs_.scales[entry_]);
+    [[gnu::always_inline]] void load_zeros() noexcept {
+        zeros_ = _mm512_set1_epi32(runs_->zero(entry_));
+        if constexpr (kTable) levels_ = _mm512_cvtepi32_ps(_mm512_sub_epi32(scaled_, zeros_));
+    }
+
+    [[gnu::always_inline]] void load_run() noexcept {
+        if (runs_->zero_points != nullptr) load_zeros();
+        scales_ = _mm512_set1_ps(runs_->scales[entry_]);
         if constexpr (kTable) {
-            const __m512 products =
-                _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(scaled_, zeros_)), scales_);
-            table_ = kTo == DType::kF32 ? _mm512_castps_si512(products)
-                                        : _mm512_castsi256_si512(halves_of(products, kTo));
+            const __m512 products = _mm512_mul_ps(levels_, scales_);
+            if constexpr (kTo == DType::kF32) {
+                table_ = _mm512_castps_si512(products);
+            } else {
+                table_ = _mm512_castsi256_si512(halves_of<kHow>(products));
+            }
         }
     }
 
+    // Only symbols of one bit have a factor, and those take the table.
     __m512 product(__m128i symbols) const noexcept {
-        const __m512i q = _mm512_sub_epi32(
-            _mm512_sll_epi32(_mm512_cvtepu8_epi32(symbols), shift_), zeros_);
+        const __m512i q = _mm512_sub_epi32(_mm512_cvtepu8_epi32(symbols), zeros_);
         return _mm512_mul_ps(_mm512_cvtepi32_ps(q), scales_);
     }
 
-    void put_f32(__m128i symbols) noexcept {
+    [[gnu::always_inline]] void put_f32(__m128i symbols) noexcept {
         if constexpr (kTable) {
             out_.put(_mm512_permutexvar_epi32(_mm512_cvtepu8_epi32(symbols), table_));
         } else {
@@ -134,25 +146,25 @@ private:
         }
     }
 
-    void put_halves(__m256i symbols) noexcept {
+    [[gnu::always_inline]] void put_halves(__m256i symbols) noexcept {
         if constexpr (kTable) {
             out_.put(_mm512_permutexvar_epi16(_mm512_cvtepu8_epi16(symbols), table_));
         } else {
-            const __m256i low = halves_of(product(_mm256_castsi256_si128(symbols)), kTo);
-            const __m256i high = halves_of(product(_mm256_extracti128_si256(symbols, 1)), kTo);
+            const __m256i low = halves_of<kHow>(product(_mm256_castsi256_si128(symbols)));
+            const __m256i high = halves_of<kHow>(product(_mm256_extracti128_si256(symbols, 1)));
             out_.put(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
         }
     }
 
-    const Runs& runs_;
+    const Runs* runs_;
     LineStream out_;
     std::uint64_t entry_;
     std::uint64_t left_;
     __m512i scaled_;
     __m512i zeros_;
     __m512i table_;
+    __m512 levels_;
     __m512 scales_;
-    __m128i shift_;
 };
 
 }  // namespace

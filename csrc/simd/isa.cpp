@@ -45,6 +45,15 @@ bool set_active_isa(Isa wanted) noexcept {
     return true;
 }
 
+bool has_bf16_conversion() noexcept {
+#if QC_X86
+    static const bool has = __builtin_cpu_supports("avx512bf16");
+    return has;
+#else
+    return false;
+#endif
+}
+
 const char* isa_name(Isa isa) noexcept { return kNames[static_cast<int>(isa)]; }
 
 bool isa_from_name(const char* name, Isa& isa) noexcept {

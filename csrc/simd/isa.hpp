@@ -24,6 +24,8 @@ Isa best_isa() noexcept;                 // of this CPU
 Isa active_isa() noexcept;
 bool set_active_isa(Isa level) noexcept; // false, and no change, where the CPU lacks it
 
+bool has_bf16_conversion() noexcept;     // AVX512_BF16, beside the level
+
 const char* isa_name(Isa level) noexcept;
 bool isa_from_name(const char* name, Isa& level) noexcept;
 

@@ -33,7 +33,7 @@ QUANTIZERS = {
     "uniform-step-escapes": "uniform(step=0.01)",
     "uniform-step-wide": "uniform(step=1e-05)",
 }
-CODERS = {"1.0": ["bitpack", "huffman", "rans"]}
+CODERS = {"1.0": ["bitpack", "huffman", "rans", "zero_run"]}
 FILES = {
     f"{version}-{name}-{coder}": f"{quantizer} | {coder}"
     for version, coders in CODERS.items()

@@ -151,7 +151,8 @@ def test_affine_range_of_all_float32_is_kept(bits, low):
         assert np.all(np.isfinite(back))
         step = float(F32.max) * (1 - low) / (2**bits - 1)
         error = np.abs(back.astype(np.float64) - values.astype(np.float64))
-        assert np.all(error <= 1.1 * max(step, float(F32.max) * 2**-8))
+        # One step, or what a finer scale of 9 bits clips so that the grid stays in float32.
+        assert np.all(error <= 1.3 * max(step, float(F32.max) * 2**-8))
 
 
 def test_one_bit_is_the_mean_magnitude_with_the_sign(isa):

@@ -1,4 +1,4 @@
-#include "pipeline/plane.hpp"
+#include "entropy/stream.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -8,14 +8,15 @@
 
 namespace qc {
 
-Status PlaneReader::open(ByteReader& in, const CoderKernel& coder, std::size_t count, unsigned bits,
-                         Workspace& workspace, std::size_t slot) {
+Status StreamReader::open(ByteReader& in, const CoderKernel& coder, std::size_t count,
+                          unsigned bits, std::uint8_t* memory) noexcept {
     std::uint8_t mode = 0;
     const std::size_t start = in.at();
     QC_TRY(in.get(mode, "stream: mode"));
     if (mode > 2) return corrupt("stream: unknown mode", start);
     mode_ = static_cast<StreamMode>(mode);
     coder_ = &coder;
+    memory_ = memory;
     bits_ = bits;
     at_ = 0;
     switch (mode_) {
@@ -24,14 +25,14 @@ Status PlaneReader::open(ByteReader& in, const CoderKernel& coder, std::size_t c
             if (!padding_is_zero(payload_.data(), count, bits)) {
                 return corrupt("stream: bits after the last symbol", in.at() - 1);
             }
-            if (bits < 8) buffer_ = workspace.get(slot, kBlock);
             return kOkStatus;
         case StreamMode::kConstant: {
             std::uint8_t symbol = 0;
             QC_TRY(in.get(symbol, "stream: constant symbol"));
-            if (symbol >> bits != 0) return corrupt("stream: constant symbol too wide", in.at() - 1);
-            buffer_ = workspace.get(slot, kBlock);
-            std::memset(buffer_, symbol, std::min(count, kBlock));
+            if (symbol >> bits != 0) {
+                return corrupt("stream: constant symbol too wide", in.at() - 1);
+            }
+            std::memset(memory_, symbol, std::min(count, kBlock));
             return kOkStatus;
         }
         case StreamMode::kCoded: {
@@ -40,8 +41,7 @@ Status PlaneReader::open(ByteReader& in, const CoderKernel& coder, std::size_t c
             if (length == 0) return corrupt("stream: length 0", in.at() - 1);
             const std::size_t at = in.at();
             QC_TRY(in.take(length, payload_, "stream: coded symbols"));
-            buffer_ = workspace.get(slot, coder.state_bytes);
-            Status status = coder.open(buffer_, payload_, count, bits);
+            Status status = coder.open(memory_, payload_, count, bits);
             status.at += at;
             return status;
         }
@@ -49,28 +49,28 @@ Status PlaneReader::open(ByteReader& in, const CoderKernel& coder, std::size_t c
     return kOkStatus;
 }
 
-Status PlaneReader::next(std::size_t n, const std::uint8_t** symbols) noexcept {
-    if (mode_ == StreamMode::kCoded) return coder_->next(buffer_, n, symbols);
+Status StreamReader::next(std::size_t n, const std::uint8_t** symbols) noexcept {
+    if (mode_ == StreamMode::kCoded) return coder_->next(memory_, n, symbols);
     if (mode_ == StreamMode::kConstant) {
-        *symbols = buffer_;
+        *symbols = memory_;
     } else if (bits_ == 8) {
         *symbols = payload_.data() + at_;
     } else {
-        unpack_symbols.pick()(payload_.data() + at_ / 8 * bits_, bits_, n, buffer_);
-        *symbols = buffer_;
+        unpack_symbols.pick()(payload_.data() + at_ / 8 * bits_, bits_, n, memory_);
+        *symbols = memory_;
     }
     at_ += n;
     return kOkStatus;
 }
 
-Status PlaneReader::skip(std::size_t n) noexcept {
-    if (mode_ == StreamMode::kCoded) return coder_->skip(buffer_, n);
+Status StreamReader::skip(std::size_t n) noexcept {
+    if (mode_ == StreamMode::kCoded) return coder_->skip(memory_, n);
     at_ += n;
     return kOkStatus;
 }
 
-Status PlaneReader::finish() noexcept {
-    return mode_ == StreamMode::kCoded ? coder_->finish(buffer_) : kOkStatus;
+Status StreamReader::finish() noexcept {
+    return mode_ == StreamMode::kCoded ? coder_->finish(memory_) : kOkStatus;
 }
 
 std::size_t put_stream(const std::uint8_t* symbols, std::size_t n, unsigned bits,
