@@ -15,9 +15,10 @@ import qcodec
 CODECS = [
     "uniform(bits=8, axis=0) | bitpack",
     "uniform(bits=4, group=64) | bitpack",
+    "uniform(bits=8, axis=0) | rans",
+    "uniform(bits=4, group=64) | rans",
     "uniform(bits=8, axis=0) | huffman",
     "uniform(bits=4, group=64) | huffman",
-    "lossless | huffman",
 ]
 DTYPES = {"f32": np.float32, "bf16": ml_dtypes.bfloat16, "f16": np.float16}
 

@@ -1,7 +1,7 @@
 """Turns pytest-benchmark's JSON into a table of ratios: ``python benchmarks/report.py run.json``.
 
-Every ratio is to the row of its group that is marked memcpy or huff0, from the same run, by best
-and by median time.
+Every ratio is to the first row of its group that is a copy or a named peer, by best
+and by median time, all from the same run.
 """
 
 import json
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-REFERENCES = ("memcpy", "huff0")
+REFERENCES = ("memcpy", "huff0", "safetensors", "zipnn")
 
 
 def table(run: dict[str, Any]) -> str:

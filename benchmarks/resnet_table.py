@@ -21,9 +21,10 @@ CODECS = [
     "lossless",
     "uniform(bits=8, axis=0) | bitpack",
     "uniform(bits=8, axis=0) | huffman",
+    "uniform(bits=8, axis=0) | rans",
     "uniform(bits=4, group=64) | bitpack",
-    "uniform(bits=4, group=64) | huffman",
-    "uniform(step=0.02) | huffman",
+    "uniform(bits=4, group=64) | rans",
+    "uniform(step=0.02) | rans",
 ]
 
 

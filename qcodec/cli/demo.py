@@ -22,10 +22,11 @@ CODECS = (
     "lossless",
     "uniform(bits=8, axis=0) | bitpack",
     "uniform(bits=8, axis=0) | huffman",
-    "uniform(step=0.02) | huffman",
-    "uniform(bits=4, group=64) | huffman",
-    "uniform(bits=3, group=64) | huffman",
-    "uniform(bits=2, group=64) | huffman",
+    "uniform(bits=8, axis=0) | rans",
+    "uniform(step=0.02) | rans",
+    "uniform(bits=4, group=64) | rans",
+    "uniform(bits=3, group=64) | rans",
+    "uniform(bits=2, group=64) | rans",
 )
 _REPEATS = 7
 

@@ -1,8 +1,8 @@
 """A slow rANS coder, written from FORMAT.md, "rans", and from nothing else.
 
-``decode`` refuses what the page forbids, with `BadStreamError`. ``encode`` codes with the lanes, raw
-bits, tables, tiles and escapes that it is told to use, so that tests reach forms that the encoder of the
-kernels does not choose. Its streams are valid, but not byte for byte those of the kernels.
+``decode`` refuses what the page forbids, with `BadStreamError`. ``encode`` codes with the lanes,
+raw bits, tables, tiles and escapes that it is told to use, so that tests reach forms that the
+encoder of the kernels does not choose. Its streams are valid, but not those of the kernels.
 """
 
 import numpy as np
