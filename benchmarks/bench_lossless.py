@@ -4,16 +4,20 @@ The engine encodes into and decodes into reused buffers (``out=``); the peers ha
 argument, so a row of the engine with fresh outputs stands beside them as well.
 """
 
+import warnings
 from typing import Any
 
-import blosc2
 import ml_dtypes
 import numpy as np
 import pytest
-import zipnn
 from data import minilm
 
 import qcodec
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # theirs
+    import blosc2
+    import zipnn
 
 DTYPES = {"bf16": ml_dtypes.bfloat16, "f32": np.float32, "f16": np.float16}
 ZIPNN = {"bf16": "bfloat16", "f32": "float32", "f16": "float16"}

@@ -85,6 +85,9 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
     const bool fusing = stream_stores && fuses(out_dtype) && state.planes == 1 &&
                         codec.quantizer->runs != nullptr && can_fuse(readers[0]) &&
                         codec.quantizer->runs(t, range, state, 0, runs);
+    const std::size_t word = item_bytes(t.dtype);
+    const bool merging = stream_stores && out_dtype == t.dtype &&
+                         codec.quantizer->rotated_planes(t) && can_merge(readers[0], word);
     for (std::size_t at = 0; at < end; at += kBlock) {
         const std::size_t n = std::min(kBlock, range.count - at);
         if (at + n <= begin && !state.sequential) {
@@ -94,6 +97,12 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
         if (fusing && at >= begin && at + n <= end &&
             codec.quantizer->runs(t, range, state, at, runs) && fuses(runs, n)) {
             QC_TRY(fused_next(readers[0], n, runs, output.at, out_dtype));
+            output.at += n * item;
+            continue;
+        }
+        if (merging && at >= begin && at + n <= end && n % 256 == 0) {
+            for (unsigned k = 1; k < state.planes; ++k) QC_TRY(readers[k].next(n, &planes[k]));
+            QC_TRY(merge_next(readers[0], n, planes + 1, word, output.at));
             output.at += n * item;
             continue;
         }

@@ -17,6 +17,18 @@ bool can_fuse(const PlaneReader& reader) noexcept {
     return rans_stream(reader) != nullptr && fused_rans.pick() != nullptr;
 }
 
+bool can_merge(const PlaneReader& first, std::size_t bytes) noexcept {
+    return (bytes == 2 || bytes == 4) && rans_stream(first) != nullptr &&
+           fused_merge.pick() != nullptr;
+}
+
+Status merge_next(PlaneReader& first, std::size_t n, const std::uint8_t* const* lower,
+                  std::size_t bytes, std::uint8_t* out) noexcept {
+    QC_TRY(fused_merge.pick()(*rans_stream(first), n, lower, bytes, out));
+    rans::advance(first.state(), n);
+    return kOkStatus;
+}
+
 Status fused_next(PlaneReader& reader, std::size_t n, const Runs& runs, std::uint8_t* out,
                   DType to) noexcept {
     if (rans::Stream* stream = rans_stream(reader); stream != nullptr) {

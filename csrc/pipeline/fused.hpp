@@ -32,12 +32,26 @@ using FusedUnpackFn = void (*)(const std::uint8_t* in, unsigned bits, std::size_
 using FusedRansFn = Status (*)(rans::Stream& s, std::size_t n, const Runs& runs,
                                std::uint8_t* out, DType to) noexcept;
 
+// The next n symbols of such a stream, each the top byte of a word of 2 or 4 bytes whose other planes are
+// given, to words rotated right by one bit: `lossless` floats.
+using FusedMergeFn = Status (*)(rans::Stream& s, std::size_t n, const std::uint8_t* const* lower,
+                                std::size_t bytes, std::uint8_t* out) noexcept;
+
 // Null at levels that have no such loop.
 extern const Variants<FusedUnpackFn> fused_unpack;
 extern const Variants<FusedRansFn> fused_rans;
+extern const Variants<FusedMergeFn> fused_merge;
 
 // Whether the plane, in the form it is stored in, has a fused loop at the active level.
 bool can_fuse(const PlaneReader& reader) noexcept;
+
+// The same for the first plane of a `lossless` tensor of 2- or 4-byte floats.
+bool can_merge(const PlaneReader& first, std::size_t bytes) noexcept;
+
+// The next n symbols of the first plane and those given of the others to n words at `out`.
+//   requires  can_merge(first, bytes); n a multiple of 256, and as for PlaneReader::next
+Status merge_next(PlaneReader& first, std::size_t n, const std::uint8_t* const* lower,
+                  std::size_t bytes, std::uint8_t* out) noexcept;
 
 // The next n symbols of the plane to n elements at `out`.
 //   requires  can_fuse(reader), fuses(to), fuses(runs, n), n as for PlaneReader::next

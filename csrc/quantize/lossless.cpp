@@ -53,7 +53,12 @@ Status inverse(const TensorSpec& t, ChunkRange, ChunkState&, const std::uint8_t*
 
 Status finish(const ChunkState&) noexcept { return kOkStatus; }
 
-constexpr QuantizerKernel kLossless{"lossless", 1, forward, open, inverse, finish, nullptr};
+bool rotated_planes(const TensorSpec& t) noexcept {
+    return mapping_of(t.dtype) == Mapping::kRotate;
+}
+
+constexpr QuantizerKernel kLossless{"lossless", 1,      forward,        open,
+                                    inverse,    finish, rotated_planes, nullptr};
 const RegisterQuantizer registered{kLossless};
 
 }  // namespace

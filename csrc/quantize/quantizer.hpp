@@ -103,6 +103,9 @@ struct QuantizerKernel {
     // After the last element of the chunk.
     Status (*finish)(const ChunkState& state) noexcept;
 
+    // Whether an element is its planes' bytes, the first plane's highest, rotated right by one bit.
+    bool (*rotated_planes)(const TensorSpec& t) noexcept;
+
     // Where all elements are q * scale of one plane: the runs from element `at` of the chunk on, for
     // loops that fuse. Null, or false, where they are not.
     bool (*runs)(const TensorSpec& t, ChunkRange range, const ChunkState& state, std::size_t at,

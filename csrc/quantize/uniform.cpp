@@ -340,7 +340,10 @@ Status finish(const ChunkState& state) noexcept {
                : corrupt("uniform: fewer escape symbols than values");
 }
 
-constexpr QuantizerKernel kUniform{"uniform", 2, forward, open, inverse, finish, fused_runs};
+bool never_rotated(const TensorSpec&) noexcept { return false; }
+
+constexpr QuantizerKernel kUniform{"uniform",     2, forward, open, inverse, finish,
+                                   never_rotated, fused_runs};
 const RegisterQuantizer registered{kUniform};
 
 }  // namespace

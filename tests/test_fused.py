@@ -1,0 +1,252 @@
+"""Outputs of more than 8 MiB: written around the caches, and from symbols to elements in one loop.
+
+The portable code does neither, so it is what the values must equal.
+"""
+
+import contextlib
+
+import forge
+import ml_dtypes
+import numpy as np
+import pytest
+
+import qcodec
+from qcodec import CorruptError, TruncatedError, _core
+
+RANS = _core.coders()["rans"]
+MEGA = 2**20
+COLUMNS = 384
+N = 11_201 * COLUMNS  # 4.3 million: five chunks; 525 blocks of 8192 and 384 more
+DTYPES = [np.float32, np.float16, ml_dtypes.bfloat16]
+LARGE = 8 * MEGA  # bytes of output from which on the loops fuse
+
+QUANTIZERS = {
+    "uniform(bits=4, group=64)": 0,  # symbols that are left out, so that sizes are odd
+    "uniform(bits=1, group=128)": 61,
+    "uniform(bits=2)": 8191,
+    "uniform(bits=8, axis=0)": 0,
+    "uniform(bits=3, group=192, symmetric=False)": 1,
+    "uniform(bits=5, group=64)": 384 + 64,
+    "uniform(step=0.05)": 5,
+    "uniform(step=0.02)": 384,  # with outliers: escapes
+}
+CODECS = [f"{quantizer} | {coder}" for quantizer in QUANTIZERS for coder in ("bitpack", "rans")]
+SLICED = [
+    "uniform(bits=4, group=64) | rans",
+    "uniform(bits=4, group=64) | bitpack",
+    "uniform(bits=3, group=192, symmetric=False) | rans",
+    "uniform(step=0.05) | bitpack",
+]
+
+
+@contextlib.contextmanager
+def level(name):
+    before = _core.isa()
+    _core.set_isa(name)
+    try:
+        yield
+    finally:
+        _core.set_isa(before)
+
+
+def portable(blob, dtype, verify="never"):
+    with level("portable"), qcodec.safe_open(blob, threads=2, verify=verify) as f:
+        return f.get_tensor("", dtype=dtype)
+
+
+@pytest.fixture(scope="module")
+def weights():
+    # A shifted bell without tails: symbols of one and two bits are worth coding too.
+    rng = np.random.default_rng(21)
+    w = np.clip(rng.standard_normal(N, np.float32), -1, 1) + np.float32(0.3)
+    w[1000:3000] = 0
+    return w
+
+
+@pytest.fixture(scope="module")
+def blobs(weights):
+    """By codec: the blob of 4.3 million weights."""
+    outliers = weights.copy()
+    outliers[::70_001] = 50
+
+    def blob(codec):
+        quantizer = codec.split(" | ")[0]
+        w = outliers if "0.02" in quantizer else weights
+        w = w[: N - QUANTIZERS[quantizer]]
+        return qcodec.encode(w.reshape(-1, COLUMNS) if "axis" in quantizer else w, codec)
+
+    return {codec: blob(codec) for codec in CODECS}
+
+
+class Frame:
+    """One buffer, reused, in which outputs lie at any byte; what is around them stays."""
+
+    ROOM = 4096
+
+    def __init__(self):
+        raw = np.empty(4 * N + 2 * self.ROOM + 64, np.uint8)
+        self.raw = raw[-raw.ctypes.data % 64 :]
+
+    def place(self, shape, dtype, offset):
+        """An output `offset` bytes behind the begin of a cache line."""
+        self.begin = self.ROOM + offset
+        self.end = self.begin + int(np.prod(shape)) * np.dtype(dtype).itemsize
+        self.raw[: self.end + self.ROOM] = 0xA5
+        return self.raw[self.begin : self.end].view(dtype).reshape(shape)
+
+    def check_surroundings(self):
+        assert (self.raw[: self.begin] == 0xA5).all()
+        assert (self.raw[self.end : self.end + self.ROOM] == 0xA5).all()
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return Frame()
+
+
+def same_bits(a, b):
+    return a.dtype == b.dtype and np.array_equal(
+        a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8)
+    )
+
+
+def test_blobs_are_what_the_fused_loops_take(blobs, weights):
+    # Where rans codes the first chunk: a plain stream (form 0) of at least 2^6 lanes.
+    coded = {}
+    for codec, blob in blobs.items():
+        stages = qcodec.parse(codec)
+        if stages.coder.name == "rans" and "axis" not in codec and "0.02" not in codec:
+            w = weights[: N - QUANTIZERS[codec.split(" | ")[0]]]
+            planes = qcodec.pipeline.symbol_planes(w, "F32", stages)
+            assert len(planes) == 1
+            payload = _core.stream_encode(RANS, planes[0][:MEGA], stages.quantizer.bits or 8)
+            coded[codec] = payload[0] == 0 and payload[1] & 15 >= 6
+            assert forge.take_apart(blob).rows[0].chunks[0].endswith(payload) or "step" in codec
+    assert all(coded.values()), coded
+    assert len(coded) == 6
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
+@pytest.mark.parametrize("codec", CODECS)
+def test_large_output_equals_the_portable_one_at_any_address(blobs, frame, codec, dtype):
+    expected = portable(blobs[codec], dtype)
+    assert expected.nbytes >= LARGE
+    item = expected.itemsize
+    with qcodec.safe_open(blobs[codec], threads=2) as f:
+        for offset in (0, item, 20, 62 // item * item):
+            out = frame.place(expected.shape, dtype, offset)
+            f.get_tensor("", out=out)
+            assert same_bits(out, expected), offset
+            frame.check_surroundings()
+
+
+@pytest.mark.parametrize("codec", SLICED)
+def test_large_output_does_not_depend_on_level_and_threads(isa, blobs, frame, codec):
+    expected = portable(blobs[codec], np.float16)
+    for threads in (1, 2):
+        with qcodec.safe_open(blobs[codec], threads=threads) as f:
+            out = frame.place(expected.shape, np.float16, 34)
+            f.get_tensor("", out=out)
+        assert same_bits(out, expected), threads
+        frame.check_surroundings()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
+@pytest.mark.parametrize("codec", SLICED)
+def test_large_slice_that_begins_and_ends_anywhere(weights, codec, dtype):
+    w = weights[: N - 77].astype(dtype)
+    blob = qcodec.encode(w, codec)
+    n, least = w.size, LARGE // w.itemsize
+    expected = portable(blob, dtype)
+    slices = [(5, n - 3), (8192, n - 64), (n - least, n), (0, least)]
+    if dtype == np.float32:  # two chunks' worth
+        slices += [(3 * 8192 + 17, MEGA + least), (MEGA - 1, 3 * MEGA), (MEGA, 3 * MEGA + 8193)]
+    with qcodec.safe_open(blob, threads=2) as f:
+        for begin, end in slices:
+            assert (end - begin) * w.itemsize >= LARGE
+            assert same_bits(f.get_slice("")[begin:end], expected[begin:end]), (begin, end)
+
+
+# ---- damage
+
+
+def outcome(blob, dtype, frame, n):
+    """The values, or the error's class; nothing is written outside of the output."""
+    out = frame.place((n,), dtype, 20)
+    try:
+        with qcodec.safe_open(blob, threads=2, verify="never") as f:
+            f.get_tensor("", out=out)
+    except (CorruptError, TruncatedError) as error:
+        return type(error)
+    finally:
+        frame.check_surroundings()
+    return out
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
+@pytest.mark.parametrize("codec", [c for c in CODECS if "rans" in c and "group" in c])
+def test_damage_gives_what_the_portable_decoder_gives(blobs, frame, codec, dtype):
+    n = N - QUANTIZERS[codec.split(" | ")[0]]
+    rng = np.random.default_rng(4)
+    chunk_bytes = len(forge.take_apart(blobs[codec]).rows[0].chunks[0])
+    refused = 0
+    for k in range(5):
+        damaged = bytearray(blobs[codec])
+        at = 16 + int(rng.integers(chunk_bytes // 2, 9 * chunk_bytes // 10)) + k // 3 * 1_500_000
+        damaged[min(at, 4 * chunk_bytes)] ^= 1 << int(rng.integers(8))
+        got = outcome(damaged, dtype, frame, n)
+        try:
+            expected = portable(damaged, dtype)
+        except (CorruptError, TruncatedError):
+            assert isinstance(got, type)
+            refused += 1
+            continue
+        assert same_bits(got, expected)
+    assert refused > 0
+
+
+CODEC = "uniform(bits=4, group=64) | rans"
+
+
+@pytest.fixture(scope="module")
+def payload(weights):
+    planes = qcodec.pipeline.symbol_planes(weights, "F32", qcodec.parse(CODEC))
+    return _core.stream_encode(RANS, planes[0][2 * MEGA : 3 * MEGA], 4)
+
+
+def changed(payload, at, value):
+    return payload[:at] + bytes([value]) + payload[at + 1 :]
+
+
+PAYLOADS = {
+    "cut by a byte": (lambda p: p[:-1], TruncatedError),
+    "cut by a few bytes": (lambda p: p[:-300], TruncatedError),
+    "cut in the middle": (lambda p: p[: len(p) // 2], TruncatedError),
+    "cut in the header": (lambda p: p[:2], TruncatedError),
+    "a byte more": (lambda p: p + b"\0", CorruptError),
+    "a thousand bytes more": (lambda p: p + bytes(1000), CorruptError),
+    "another last byte": (lambda p: changed(p, len(p) - 1, p[-1] ^ 1), CorruptError),
+    "16 lanes less in the header": (lambda p: changed(p, 1, 0x0F), CorruptError),
+    "half the lanes": (lambda p: changed(p, 1, p[1] - 1), (CorruptError, TruncatedError)),
+    "nothing but ones": (lambda p: p[:2000] + b"\xff" * (len(p) - 2000), None),
+    "nothing but zeros": (lambda p: p[:2000] + bytes(len(p) - 2000), None),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
+@pytest.mark.parametrize("name", PAYLOADS)
+def test_forged_stream_with_correct_hashes_is_refused(blobs, frame, payload, name, dtype):
+    forged, error = PAYLOADS[name]
+    parts = forge.take_apart(blobs[CODEC])
+    chunks = parts.rows[0].chunks
+    section = chunks[2].removesuffix(forge.varint(len(payload)) + payload)
+    assert len(section) < len(chunks[2])
+    changed_payload = forged(payload)
+    chunks[2] = section + forge.varint(len(changed_payload)) + changed_payload
+    out = frame.place((N,), dtype, 20)
+    with (
+        qcodec.safe_open(forge.put_together(parts), threads=2) as f,
+        pytest.raises(error or (CorruptError, TruncatedError), match="chunk 2, byte"),
+    ):
+        f.get_tensor("", out=out)
+    frame.check_surroundings()
