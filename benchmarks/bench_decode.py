@@ -57,3 +57,17 @@ def test_encode(benchmark: Any, codec: str) -> None:
     weights = rows()
     benchmark.extra_info.update(weights=weights.size)
     benchmark.pedantic(qcodec.encode, (weights, codec), {"threads": 1}, rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("codec", ["uniform(bits=8, axis=0) | huffman", "lossless | huffman"])
+def test_threads(benchmark: Any, codec: str, threads: int) -> None:
+    benchmark.group = f"threads: {codec}"
+    weights = rows()
+    blob = qcodec.encode(weights, codec)
+    out = np.ones_like(weights)
+    role = "one thread" if threads == 1 else ""
+    benchmark.extra_info.update(weights=weights.size, role=role)
+    benchmark.pedantic(
+        qcodec.decode, (blob,), {"out": out, "threads": threads}, rounds=25, warmup_rounds=2
+    )

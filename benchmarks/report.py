@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-REFERENCES = ("memcpy", "huff0", "safetensors", "zipnn", "blosc2")
+REFERENCES = ("memcpy", "huff0", "safetensors", "zipnn", "blosc2", "one thread")
 
 
 def table(run: dict[str, Any]) -> str:

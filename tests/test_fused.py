@@ -250,3 +250,18 @@ def test_forged_stream_with_correct_hashes_is_refused(blobs, frame, payload, nam
     ):
         f.get_tensor("", out=out)
     frame.check_surroundings()
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, np.int16])
+@pytest.mark.parametrize("offset", [0, 4, 20, 60])
+def test_lossless_words_are_the_same_at_any_address(weights, dtype, offset):
+    # Floats merge exponents from rANS states with stored mantissas; integers go the plain way.
+    values = (weights * 100).astype(dtype)
+    assert values.nbytes >= LARGE
+    blob = qcodec.encode(values, "lossless | rans")
+    room = np.full(values.nbytes + 128, 0xA5, np.uint8)
+    out = room[offset : offset + values.nbytes].view(dtype)
+    qcodec.decode(blob, out=out)
+    assert out.tobytes() == values.tobytes()
+    assert np.all(room[:offset] == 0xA5)
+    assert np.all(room[offset + values.nbytes :] == 0xA5)

@@ -71,7 +71,10 @@ std::uint64_t TableBits::window() const noexcept {
 std::uint32_t TableBits::gamma() noexcept {
     const std::uint64_t word = window();
     const auto k = static_cast<unsigned>(std::countr_zero(word | std::uint64_t{1} << 9));
-    if (k > 8) return 0;
+    if (k > 8) {
+        at_ += 9;  // past the end, if that is where the zeros come from: overrun() tells
+        return 0;
+    }
     at_ += 2 * k + 1;
     const std::uint64_t mask = (std::uint64_t{1} << k) - 1;
     return (std::uint32_t{1} << k) + static_cast<std::uint32_t>(word >> (k + 1) & mask);

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -36,16 +37,14 @@ def failure(payload, count, bits):
     return code
 
 
-# The example of FORMAT.md, "rans": header, escapes and their list, table, places, high, low, refill.
-SYMBOLS = bytes(map(int, "3 4 4 5 3 4 2 4 4 3 5 4 4 4 3 4 6 4 3 4 0 4 5 4".split()))
+# The example of FORMAT.md, "rans".
+SYMBOLS = bytes(int(digit) for digit in "344534244354443464340454")
 HEADER, ESCAPES, TABLE, PLACES = "00 01 00", "02 02 02 06", "d0 20 85 40 cb 58 10", "02"
 HIGH, LOW, REFILL = "3d 31", "9e 47", "64 27 9d 00"
 
 
-def example(
-    header=HEADER, escapes=ESCAPES, table=TABLE, places=PLACES, high=HIGH, low=LOW, refill=REFILL
-):
-    return bytes.fromhex(header + escapes + table + places + high + low + refill)
+def example(header=HEADER, escapes=ESCAPES, places=PLACES, high=HIGH, refill=REFILL):
+    return bytes.fromhex(header + escapes + TABLE + places + high + LOW + refill)
 
 
 def test_example_of_the_format_page_decodes(isa):
@@ -62,27 +61,23 @@ def test_example_of_the_format_page_decodes(isa):
 # ---- streams of the twin
 
 
-def bell(n, bits, seed=0, spread=8.0):
+def bell(n, bits):
     """Bell-shaped symbols; every seventh tile or so lies elsewhere, so that tables differ."""
     top = (1 << bits) - 1
-    rng = np.random.default_rng([n, bits, seed])
+    rng = np.random.default_rng([n, bits])
     centre = top * (0.5 + 0.2 * (np.arange(n) // 256 % 7 == 3))
-    return np.clip(np.rint(rng.normal(centre, top / spread, n)), 0, top).astype(np.uint8)
+    return np.clip(np.rint(rng.normal(centre, top / 8, n)), 0, top).astype(np.uint8)
 
 
 @functools.cache
-def twin_stream(n, bits, seed=0, **options):
-    symbols = bell(n, bits, seed)
+def twin_stream(n, bits, **options):
+    symbols = bell(n, bits)
     return symbols.tobytes(), twin.encode(symbols, bits, **options)
-
-
-# From few symbols to one more than two rounds of 256 lanes; a tile; a block of the decode loop.
-COUNTS = [1, 2, 3, 31, 33, 63, 64, 65, 127, 129, 255, 256, 257, 511, 513, 1000, 8191, 8192, 8193]
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16, 32, 64, 128, 256])
 def test_any_number_of_lanes_and_symbols_decodes(isa, lanes):
-    for count in COUNTS:
+    for count in [1, 2, 3, 31, 33, 63, 64, 65, 127, 129, 255, 256, 257, 513, 8191, 8192, 8193]:
         symbols, payload = twin_stream(count, 6, lanes=lanes, keep=20, escape=True)
         assert decode(payload, count, 6).tobytes() == symbols, count
 
@@ -90,12 +85,11 @@ def test_any_number_of_lanes_and_symbols_decodes(isa, lanes):
 @pytest.mark.parametrize("lanes", [1, 4, 32, 64, 128, 256])
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_any_number_of_raw_bits_decodes(isa, bits, lanes):
-    for raw in range(bits):
-        for escape in (False, True):
-            keep = 63 if not escape else max(1, (1 << bits - raw) // 3)
-            options = {"lanes": lanes, "raw": raw, "keep": min(keep, 63), "escape": escape}
-            symbols, payload = twin_stream(1111, bits, **options)
-            assert decode(payload, 1111, bits).tobytes() == symbols, (raw, escape)
+    for raw, escape in itertools.product(range(bits), [False, True]):
+        keep = min(max(1, (1 << bits - raw) // 3), 63) if escape else 63
+        options = {"lanes": lanes, "raw": raw, "keep": keep, "escape": escape}
+        symbols, payload = twin_stream(1111, bits, **options)
+        assert decode(payload, 1111, bits).tobytes() == symbols, (raw, escape)
 
 
 @pytest.mark.parametrize("lanes", [2, 32, 64, 256])
@@ -120,34 +114,24 @@ def test_table_with_any_number_of_symbols_decodes(isa, lanes):
 @pytest.mark.parametrize("lanes", [1, 4, 64, 256])
 def test_escapes_decode_by_place_in_a_list_and_as_bytes(isa, lanes, keep, listed):
     # Nearly all of 20,000 symbols escape with one in the table: more than wait at a time.
-    for bits, raw, count in [(8, 0, 20_000), (5, 1, 3000), (3, 0, 999)]:
-        options = {"lanes": lanes, "raw": raw, "keep": min(keep, 3 if bits < 8 else 30)}
+    # With one bit, one symbol is in the list, and its place takes no bits.
+    for bits, raw, top, count in [(8, 0, 30, 20_000), (5, 1, 3, 999), (3, 0, 3, 99), (1, 0, 1, 99)]:
+        options = {"lanes": lanes, "raw": raw, "keep": min(keep, top)}
         symbols, payload = twin_stream(count, bits, listed=listed, **options)
         assert decode(payload, count, bits).tobytes() == symbols
 
 
-@pytest.mark.parametrize("lanes", [1, 64])
-def test_list_of_one_escaped_symbol_takes_no_bits_for_places(isa, lanes):
-    symbols = np.where(np.arange(2000) % 9 == 4, 5, 2).astype(np.uint8)
-    payload = twin.encode(symbols, 3, lanes=lanes, keep=1)
-    # 222 escapes, at 4, 13, .. 1993: DE 01; list size 1; symbol 5.
-    assert payload[3:7] == bytes.fromhex("de 01 01 05")
-    np.testing.assert_array_equal(decode(payload, 2000, 3), symbols)
-
-
 @pytest.mark.parametrize("lanes", [1, 2, 64, 128, 256])
 def test_masked_form_decodes(isa, lanes):
-    for count in [1, 5, 257, 8191, 8193, 20_001]:
-        for share in [0.02, 0.3, 1.0]:
-            rng = np.random.default_rng(count)
-            hit = rng.random(count) < share
-            hit[-1] = True
-            symbols = np.where(hit, rng.integers(0, 4, count), 4).astype(np.uint8)
-            options = {"lanes": lanes, "keep": 15, "escape": lanes == 2}
-            payload = twin.encode_masked(
-                symbols, 3, 4, mask_options=options, value_options={"lanes": lanes, "raw": 1}
-            )
-            np.testing.assert_array_equal(decode(payload, count, 3), symbols)
+    options = {"lanes": lanes, "keep": 15, "escape": lanes == 2}
+    for count, share in itertools.product([1, 5, 257, 8191, 8193, 20_001], [0.02, 0.3, 1.0]):
+        rng = np.random.default_rng(count)
+        hit = rng.random(count) < share
+        hit[-1] = True
+        symbols = np.where(hit, rng.integers(0, 4, count), 4).astype(np.uint8)
+        values = {"lanes": lanes, "raw": 1}
+        payload = twin.encode_masked(symbols, 3, 4, mask_options=options, value_options=values)
+        np.testing.assert_array_equal(decode(payload, count, 3), symbols)
 
 
 PAIRS = [(f, 256 - f) for f in range(1, 256)]
@@ -167,9 +151,6 @@ def test_every_small_table_decodes(isa, splits, lanes, keep):
 def split_stream(split, lanes, keep):
     symbols = np.repeat(np.array([1, 2, 6], np.uint8)[: len(split)], split)
     symbols = np.random.default_rng(split).permutation(symbols)
-    if keep >= len(split):
-        expected = dict(zip([1, 2, 6], split, strict=False))
-        assert twin.fit(symbols, keep, False).freq == expected
     return symbols.tobytes(), twin.encode(symbols, 3, lanes=lanes, keep=keep)
 
 
@@ -181,9 +162,9 @@ KINDS = {
     "steep": (8, lambda rng, n: np.minimum(rng.geometric(0.5, n) - 1, 255)),
     "two": (8, lambda rng, n: 7 + 200 * (rng.random(n) < 0.2)),
     "one bit": (1, lambda rng, n: rng.random(n) < 0.1),
-    "rare": (8, lambda rng, n: np.where(rng.random(n) < 0.99, n % 4, rng.integers(0, 256, n))),
+    "rare": (8, lambda rng, n: np.where(rng.random(n) < 0.99, 2, rng.integers(0, 256, n))),
     "sparse": (4, lambda rng, n: np.where(rng.random(n) < 0.998, 8, rng.integers(0, 16, n))),
-    "in runs": (4, lambda rng, n: np.where(np.arange(n) % 512 < 128, np.clip(rng.normal(8, 2, n), 1, 15), 8)),
+    "in runs": (4, lambda rng, n: np.where(np.arange(n) % 512 < 128, rng.integers(0, 9, n), 8)),
     "drift": (8, lambda rng, n: np.clip(rng.normal(60 + 130 * np.arange(n) / n, 3), 0, 255)),
 }
 COUNTS_OF_KINDS = [40, 255, 1000, 1025, 8191, 8192, 8193, 20_000, 66_000]
@@ -222,20 +203,12 @@ def test_every_instruction_set_encodes_the_same_bytes_and_decodes_them(isa, name
 
 
 def test_kinds_reach_what_the_encoder_can_do():
-    def streams(n):
-        return [p for name in KINDS if (p := portable_stream(name, n)) is not None]
-
-    assert {p[0] for p in streams(66_000)} == {0, 1}  # plain and masked
-    plain = [p for n in COUNTS_OF_KINDS for p in streams(n) if p[0] == 0]
+    streams = [portable_stream(name, n) for name in KINDS for n in COUNTS_OF_KINDS[3:]]
+    plain = [p for p in streams if p[0] == 0]
+    assert len(plain) < len(streams)  # some are masked
     assert {p[1] & 15 for p in plain} >= {0, 1, 3, 5, 6, 7}  # lanes
     assert max(p[1] >> 4 for p in plain) >= 1  # raw bits
     assert max(p[2] for p in plain) >= 1  # several tables
-
-
-def test_symbols_without_structure_are_not_coded(isa):
-    symbols = np.random.default_rng(0).integers(0, 256, 50_000, dtype=np.uint8)
-    assert encode(symbols, 8) is None
-    assert encode(symbols % 16, 4) is None
 
 
 @pytest.mark.parametrize("name", ["bell of 8 bits", "bell of 4 bits", "steep", "two", "one bit"])
@@ -272,11 +245,9 @@ EVEN = table_bits(3, 0, 0, *F128, *THEN128)
 
 
 def test_tiny_stream_and_a_table_with_a_run_decode(isa):
-    assert failure(tiny(EVEN), 1, 3) is None
     assert decode(tiny(EVEN), 1, 3).tolist() == [0]
     # 128 for symbol 5, a run of one, then 128 = 128 + 1 in gamma code of order 0 for symbol 7.
     run = table_bits(3, 0, 5, *F128, *THEN0, (1,), (129,))
-    assert failure(tiny(run), 1, 3) is None
     assert decode(tiny(run), 1, 3).tolist() == [5]
 
 
@@ -294,11 +265,6 @@ BAD_TABLES = {
     "gamma code of 512 for a frequency": table_bits(3, 0, 0, (512,), (0, 3)),
     "bits after the tables": EVEN[:-1] + bytes([EVEN[-1] | 0x80]),
 }
-
-
-@pytest.mark.parametrize("name", BAD_TABLES)
-def test_table_that_breaks_a_rule_is_corruption(isa, name):
-    assert failure(tiny(BAD_TABLES[name], more="02 00" + PAD), 1, 3) == CORRUPT
 
 
 def test_table_of_more_than_63_symbols_is_corruption(isa):
@@ -327,10 +293,8 @@ MASKED = masked([5, 2], [1, 2, 3])
 RAW = table_bits(2, 0, 0, *F128, *THEN128)
 BAD_STREAMS = {  # payload, count, code; 3 bits
     "form 2": (example(header="02 01 00"), 24, UNSUPPORTED),
-    "form 255": (example(header="ff 01 00"), 24, UNSUPPORTED),
     "masked within masked": (MASKED[:4] + b"\1" + MASKED[5:], 6, UNSUPPORTED),
     "512 lanes": (example(header="00 09 00"), 24, CORRUPT),
-    "2^15 lanes": (example(header="00 0f 00"), 24, CORRUPT),
     "3 raw bits of 3": (example(header="00 31 00"), 24, CORRUPT),
     "17 tables": (example(header="00 01 10 01"), 24, CORRUPT),
     "tile of no symbols": (example(header="00 01 01 00"), 24, CORRUPT),
@@ -347,17 +311,14 @@ BAD_STREAMS = {  # payload, count, code; 3 bits
     "escapes that no table has": (tiny(EVEN, escapes="01 01 00"), 1, CORRUPT),
     "bits after the places": (example(places="06"), 24, CORRUPT),
     "bit after the raw bit": (tiny(RAW, "00 10 00", more="03 02 00"), 1, CORRUPT),
-    "last bit after the raw bit": (tiny(RAW, "00 10 00", more="81 02 00"), 1, CORRUPT),
     "state below 256 in lane 0": (example(high="00 31"), 24, CORRUPT),
     "state below 256 in lane 1": (example(high="3d 00"), 24, CORRUPT),
     "another last byte": (example(refill="64 27 9d 01"), 24, CORRUPT),
     "a byte left": (example() + b"\0", 24, CORRUPT),
     "no last byte": (example(refill="64 27 9d"), 24, TRUNCATED),
-    "no refill": (example(refill=""), 24, TRUNCATED),
     "nothing": (b"", 24, TRUNCATED),
     # Six symbols: the second mask may use bits 0 and 1 only.
     "a one after the last symbol": (masked([5, 6], [1, 2, 3, 4]), 6, CORRUPT),
-    "a one after it without a value": (masked([5, 6], [1, 2, 3]), 6, CORRUPT),
     "too many ones": (masked([7, 2], [1, 2, 3]), 6, CORRUPT),
     "too few ones": (masked([5, 0], [1, 2, 3]), 6, CORRUPT),
     "no values": (masked([5, 2], [], n_values=0), 6, CORRUPT),
@@ -365,11 +326,10 @@ BAD_STREAMS = {  # payload, count, code; 3 bits
     "most frequent symbol 8": (masked([5, 2], [1, 2, 3], zero=8), 6, CORRUPT),
     "no stream of values": (masked([5, 2], [], n_values=3), 6, TRUNCATED),
     "masks cut": (MASKED[:8], 6, TRUNCATED),
-    "masked header cut": (b"\x01", 6, TRUNCATED),
     # One value for 30,000 ones, and the other way round: read on, but not beyond memory.
     "29,999 ones too many": (masked([15] * 7500, [1]), 30_000, CORRUPT),
     "29,996 values too many": (masked([0] * 7499 + [15], [1] * 30_000), 30_000, CORRUPT),
-}
+} | {name: (tiny(table, more="02 00" + PAD), 1, CORRUPT) for name, table in BAD_TABLES.items()}
 
 
 @pytest.mark.parametrize("name", BAD_STREAMS)
@@ -392,7 +352,6 @@ def test_choice_of_a_table_that_is_not_there_is_corruption(isa):
         assert failure(payload[:at] + wrong + payload[at + 1 :], count, 4) == CORRUPT
 
 
-@pytest.mark.xfail(reason="a gamma code that the stream ends in is told as corruption")
 def test_table_that_the_stream_ends_in_is_truncated(isa):
     for end in range(len(EVEN)):
         assert failure(tiny(EVEN[:end], more=""), 1, 3) == TRUNCATED
@@ -435,13 +394,4 @@ def test_damage_amid_a_long_stream_is_judged_as_by_the_slow_twin(isa, lanes):
         damaged = bytearray(payload)
         damaged[rng.integers(len(payload))] ^= int(rng.integers(1, 256))
         failure(bytes(damaged), 3000, 6)
-
-
-@pytest.mark.parametrize("name", ["bell of 8 bits", "sparse", "rare"])
-def test_long_stream_cut_anywhere_is_refused(isa, name):
-    bits, symbols = kind(name, 66_000)
-    payload = encode(symbols, bits)
-    for end in np.linspace(0, len(payload) - 1, 41).astype(int):
-        with pytest.raises(_core.KernelError) as error:
-            decode(payload[:end], 66_000, bits)
-        assert error.value.args[0] in (TRUNCATED, CORRUPT)
+        assert failure(payload[: rng.integers(len(payload))], 3000, 6) in (TRUNCATED, CORRUPT)
