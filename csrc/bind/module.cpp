@@ -170,12 +170,16 @@ py::object stream_encode(std::uint8_t coder, const Bytes& symbols, unsigned bits
     require(bits >= 1 && bits <= 8, "bits is 1..8");
     const auto in = view(symbols);
     require(!in.empty() && in.size() <= kChunk, "a stream has 1..2^20 symbols");
-    for (const std::uint8_t s : in) require(s >> bits == 0, "a symbol is wider than bits");
-    Workspace workspace;
-    std::vector<std::uint8_t> out(packed_bytes(in.size(), bits));
-    const std::size_t n = kernel->encode(in, bits, workspace, out);
+    std::uint8_t all = 0;
+    for (const std::uint8_t s : in) all |= s;
+    require(all >> bits == 0, "a symbol is wider than bits");
+    // Kept from call to call, as whole tensors do (core/threads.hpp).
+    thread_local Workspace workspace;
+    thread_local Buffer out;
+    const std::size_t room = packed_bytes(in.size(), bits);
+    const std::size_t n = kernel->encode(in, bits, workspace, {out.reserve(room), room});
     if (n == 0) return py::none();
-    return py::bytes(reinterpret_cast<const char*>(out.data()), n);
+    return py::bytes(reinterpret_cast<const char*>(out.reserve(room)), n);
 }
 
 Bytes stream_decode(std::uint8_t coder, const Bytes& payload, std::size_t count, unsigned bits) {
@@ -183,7 +187,7 @@ Bytes stream_decode(std::uint8_t coder, const Bytes& payload, std::size_t count,
     require(kernel != nullptr, "unknown coder id");
     require(bits >= 1 && bits <= 8, "bits is 1..8");
     require(count >= 1 && count <= kChunk, "a stream has 1..2^20 symbols");
-    Workspace workspace;
+    thread_local Workspace workspace;
     std::uint8_t* state = workspace.get(Workspace::kState0, kernel->state_bytes);
     Bytes out(static_cast<py::ssize_t>(count));
     check(kernel->open(state, view(payload), count, bits));
