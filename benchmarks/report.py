@@ -37,10 +37,10 @@ def table(run: dict[str, Any]) -> str:
 def _row(row: dict[str, Any], bases: list[dict[str, Any]]) -> str:
     info = row["extra_info"]
     stats = row["stats"]
-    what = row["name"].removeprefix("test_").replace("|", "\\|")
+    what, group = (x.replace("|", "\\|") for x in (row["name"].removeprefix("test_"), row["group"]))
     if "weights" not in info:
         times = f"{info['best_ms']:.0f} ms best, {info['median_ms']:.0f} ms median"
-        return f"| {row['group']} | {what} | | | | | {times} |"
+        return f"| {group} | {what} | | | | | {times} |"
     speed = [info["weights"] / stats[k] / 1e6 for k in ("min", "median")]
     ratios = []
     for base in bases if info.get("role") not in REFERENCES else []:
@@ -50,7 +50,7 @@ def _row(row: dict[str, Any], bases: list[dict[str, Any]]) -> str:
     bits = f"{info['bits']:.4f}" if "bits" in info else ""
     floor = f"{info['entropy']:.4f}" if "entropy" in info else ""
     return (
-        f"| {row['group']} | {what} | {speed[0]:.0f} | {speed[1]:.0f} | {bits} | {floor} "
+        f"| {group} | {what} | {speed[0]:.0f} | {speed[1]:.0f} | {bits} | {floor} "
         f"| {', '.join(ratios)} |"
     )
 
