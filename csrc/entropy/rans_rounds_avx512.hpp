@@ -195,6 +195,19 @@ std::size_t run_lanes(Stream& s, Sink& to, std::size_t rounds) noexcept {
     }
 }
 
+// The next n symbols of a wide plain stream into a sink, which also has flush().
+template <class Sink>
+Status next_into(Stream& s, std::size_t n, Sink& sink) noexcept {
+    const Status status = next_to_sink(
+        s, n,
+        [](Stream& stream, void* to, std::size_t rounds) noexcept {
+            return run_lanes(stream, *static_cast<Sink*>(to), rounds);
+        },
+        &sink);
+    sink.flush();
+    return status;
+}
+
 }  // namespace
 }  // namespace qc::rans
 

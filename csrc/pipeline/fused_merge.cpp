@@ -83,14 +83,7 @@ template <class Sink>
 Status merge_to(rans::Stream& s, std::size_t n, const std::uint8_t* const* lower,
                 std::uint8_t* out) noexcept {
     Sink sink(lower, out);
-    const Status status = rans::next_to_sink(
-        s, n,
-        [](rans::Stream& stream, void* to, std::size_t rounds) noexcept {
-            return rans::run_lanes(stream, *static_cast<Sink*>(to), rounds);
-        },
-        &sink);
-    sink.flush();
-    return status;
+    return rans::next_into(s, n, sink);
 }
 
 Status fused_merge_avx512(rans::Stream& s, std::size_t n, const std::uint8_t* const* lower,

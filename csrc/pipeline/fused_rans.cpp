@@ -14,16 +14,8 @@ namespace {
 
 template <DType kTo, bool kTable, Halves kHow>
 Status rans_to(rans::Stream& s, std::size_t n, const Runs& runs, std::uint8_t* out) noexcept {
-    using Sink = DequantizeSink<kTo, kTable, kHow>;
-    Sink sink(runs, out);
-    const Status status = rans::next_to_sink(
-        s, n,
-        [](rans::Stream& stream, void* to, std::size_t rounds) noexcept {
-            return rans::run_lanes(stream, *static_cast<Sink*>(to), rounds);
-        },
-        &sink);
-    sink.flush();
-    return status;
+    DequantizeSink<kTo, kTable, kHow> sink(runs, out);
+    return rans::next_into(s, n, sink);
 }
 
 template <DType kTo, Halves kHow>
