@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
@@ -40,13 +41,14 @@ class Stage:
         return f"{self.name}({', '.join(shown)})" if shown else self.name
 
 
-class Quantizer(Stage):
+class Quantizer(Stage, ABC):
     """Elements to symbol planes and parameters. Subclasses pick parameters; kernels do the work."""
 
     kind = "quantizer"
     lossy: ClassVar[bool] = True
     default_coder: ClassVar[str] = "rans"
 
+    @abstractmethod
     def job_options(self, shape: tuple[int, ...], n: int) -> dict[str, Any]:
         """Options of the native job for a tensor of this shape.
 
@@ -55,11 +57,10 @@ class Quantizer(Stage):
         ValueError
             The options do not fit the shape.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def fit(self, job: Any, data: Any) -> tuple[Any, Any]:
         """Parameters of a whole tensor: float32 scales and int32 zero points, one per group."""
-        raise NotImplementedError
 
 
 class Coder(Stage):
