@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from qcodec import _core, registry
 from qcodec._arrays import DTYPE_CODES, LOSSY_DTYPES, flat_bytes, numpy_dtype
+from qcodec.container._fields import CHUNK_ELEMENTS
 from qcodec.container.reader import Entry
 from qcodec.entropy.bitpack import Bitpack
 from qcodec.entropy.huffman import Huffman
@@ -34,7 +35,6 @@ from qcodec.stages import Coder, Quantizer, Stage
 __all__ = ["Bitpack", "Codec", "Huffman", "Lossless", "Rans", "Uniform", "ZeroRun", "parse"]
 
 MAX_CODEC_CHARS = 1000
-_CHUNK = 1 << 20
 
 # Buffers of encoders are worth keeping: see csrc/bind/module.cpp, Encoder.
 _spare_encoders: list[_core.Encoder] = []
@@ -239,7 +239,7 @@ def encode_chunks(
     except InputError as error:
         raise InputError(f"{what}: {error}") from None
     data = flat_bytes(array)
-    chunks = -(-array.size // _CHUNK)
+    chunks = -(-array.size // CHUNK_ELEMENTS)
     batch = 2 * count  # bounds memory; enough that no thread waits long for the last chunk
     encoder = _spare_encoders.pop() if _spare_encoders else _core.Encoder()
     try:

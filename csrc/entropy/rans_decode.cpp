@@ -63,13 +63,12 @@ Status open_escapes(Stream& s, ByteReader& in, unsigned symbol_bits) noexcept {
         for (unsigned k = 0; k >> symbol_bits == 0; ++k) {
             s.escape_list[k] = static_cast<std::uint8_t>(k << s.raw_bits);
         }
-        s.escape_width = 8;
     }
     return kOkStatus;
 }
 
 Status open_tables(Stream& s, ByteReader& in, std::span<const std::uint8_t> payload,
-                   unsigned symbol_bits, std::size_t& n_escapes_max) noexcept {
+                   unsigned symbol_bits) noexcept {
     TableBits bits(payload.subspan(in.at()));
     s.has_escapes = false;
     for (unsigned t = 0; t < s.n_tables; ++t) {
@@ -100,7 +99,6 @@ Status open_tables(Stream& s, ByteReader& in, std::span<const std::uint8_t> payl
         }
         if (!choices.padding_is_zero()) return corrupt("rans: padding after tiles", in.at());
     }
-    n_escapes_max = s.has_escapes ? s.count : 0;
     return kOkStatus;
 }
 
@@ -203,9 +201,8 @@ Status open_plain(Stream& s, std::span<const std::uint8_t> payload, std::size_t 
         s.tile = units * kTileUnit;
     }
     QC_TRY(open_escapes(s, in, symbol_bits));
-    std::size_t max_escapes = 0;
-    QC_TRY(open_tables(s, in, payload, symbol_bits, max_escapes));
-    if (s.escapes_unread > max_escapes) return corrupt("rans: escapes, but no table has one");
+    QC_TRY(open_tables(s, in, payload, symbol_bits));
+    if (s.escapes_unread > 0 && !s.has_escapes) return corrupt("rans: escapes, but no table has one");
     QC_TRY(in.take(bytes_for_bits(std::uint64_t{s.escapes_unread} * s.escape_width),
                    s.escape_bits, "rans: escaped symbols"));
     std::span<const std::uint8_t> part;

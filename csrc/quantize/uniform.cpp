@@ -31,11 +31,11 @@ Status check_reach(const float* w, std::size_t n, float step, std::uint64_t firs
     if (most <= limit) return kOkStatus;
     for (std::size_t i = 0; i < n; ++i) {
         if (!std::isfinite(w[i])) return {Code::kInput, first + i, "not a finite float32"};
-        if (std::fabs(w[i]) > reach) break;
+        if (std::fabs(w[i]) > reach) {
+            return {Code::kInput, first + i, "more than 2^24 steps from zero"};
+        }
     }
-    std::size_t i = 0;
-    while (std::fabs(w[i]) <= reach) ++i;
-    return {Code::kInput, first + i, "more than 2^24 steps from zero"};
+    return kOkStatus;
 }
 
 // The narrowest width whose symmetric range holds all q, or 8 or 16 with the rest escaped.
