@@ -15,7 +15,7 @@ from qcodec.errors import (
     UnsupportedError,
 )
 from qcodec.files import load_file, save_file
-from qcodec.pipeline import Bitpack, Codec, Huffman, Lossless, Rans, Uniform, ZeroRun, parse
+from qcodec.pipeline import Bitpack, Codec, Dct, Huffman, Lossless, Rans, Uniform, ZeroRun, parse
 from qcodec.reading import safe_open
 from qcodec.recipe import Recipe, Rule
 
@@ -25,6 +25,7 @@ __all__ = [
     "Bitpack",
     "Codec",
     "CorruptError",
+    "Dct",
     "Huffman",
     "InputError",
     "LimitError",

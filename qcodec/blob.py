@@ -10,7 +10,7 @@ import numpy.typing as npt
 from qcodec._arrays import as_array
 from qcodec.container.writer import Writer
 from qcodec.errors import InputError
-from qcodec.files import add_tensor
+from qcodec.packing import add_tensor
 from qcodec.reading import safe_open
 from qcodec.recipe import as_codec
 

@@ -13,7 +13,7 @@ from qcodec._arrays import LOSSY_DTYPES, as_array, dtype_name, numpy_dtype
 from qcodec.container.reader import Entry
 from qcodec.container.writer import AtomicFile, Writer
 from qcodec.errors import InputError, LimitError
-from qcodec.pipeline import Codec, encode_chunks
+from qcodec.packing import Packer
 from qcodec.reading import Path, Verify, safe_open
 from qcodec.recipe import Recipe
 
@@ -62,6 +62,7 @@ def save_file(
     codecs = Recipe.of(codec).assign(described)
     with AtomicFile(path) as target:
         writer = Writer(target.stream, metadata)
+        packer = Packer(writer, threads)
         stored: dict[tuple[Any, ...], str] = {}
         for name, dtype, shape in described:
             array = arrays[name]
@@ -70,17 +71,8 @@ def save_file(
                 writer.alias(name, stored[same])
                 continue
             stored[same] = name
-            add_tensor(writer, name, array, codecs[name], threads)
-        writer.finish()
-
-
-def add_tensor(
-    writer: Writer, name: str, array: npt.NDArray[Any], codec: Codec, threads: int | None
-) -> int:
-    """Encode one tensor into an open writer; returns the bytes its chunks took."""
-    dtype = dtype_name(array.dtype)
-    chunks = encode_chunks(array, dtype, codec, f"tensor {name!r}", threads)
-    return writer.add(name, dtype, array.shape, codec.get_config(), chunks)
+            packer.add(name, array, codecs[name])
+        packer.finish()
 
 
 def load_file(

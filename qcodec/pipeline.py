@@ -7,15 +7,14 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from qcodec import _core, registry
-from qcodec._arrays import DTYPE_CODES, LOSSY_DTYPES, flat_bytes, numpy_dtype
-from qcodec.container._fields import CHUNK_ELEMENTS
-from qcodec.container.reader import Entry
+from qcodec._arrays import DTYPE_CODES, LOSSY_DTYPES, numpy_dtype
+from qcodec.container.reader import Entry, Shared
 from qcodec.entropy.bitpack import Bitpack
 from qcodec.entropy.huffman import Huffman
 from qcodec.entropy.rans import Rans
@@ -30,16 +29,15 @@ from qcodec.errors import (
 )
 from qcodec.quantize.lossless import Lossless
 from qcodec.quantize.uniform import Uniform
-from qcodec.stages import Coder, Quantizer, Stage
+from qcodec.stages import Coder, Quantizer, Stage, Transform
+from qcodec.transform.dct import Dct
 
-__all__ = ["Bitpack", "Codec", "Huffman", "Lossless", "Rans", "Uniform", "ZeroRun", "parse"]
+__all__ = ["Bitpack", "Codec", "Dct", "Huffman", "Lossless", "Rans", "Uniform", "ZeroRun", "parse"]
 
 MAX_CODEC_CHARS = 1000
+STAGE_KINDS = ("transform", "quantizer", "coder")
 
-# Buffers of encoders are worth keeping: see csrc/bind/module.cpp, Encoder.
-_spare_encoders: list[_core.Encoder] = []
-
-_ERRORS: dict[int, type[QCodecError]] = {
+KERNEL_ERRORS: dict[int, type[QCodecError]] = {
     1: InputError,
     2: TruncatedError,
     3: CorruptError,
@@ -64,30 +62,39 @@ class Codec:
 
     quantizer: Quantizer
     coder: Coder
+    transform: Transform | None = None
 
     @staticmethod
     def of(*stages: Stage) -> Codec:
         """A codec of these stages, in order; the natural default for what is left out."""
-        quantizers = [s for s in stages if isinstance(s, Quantizer)]
-        coders = [s for s in stages if isinstance(s, Coder)]
-        if len(quantizers) > 1 or len(coders) > 1 or [*quantizers, *coders] != list(stages):
+        kinds = {kind: [s for s in stages if s.kind == kind] for kind in STAGE_KINDS}
+        in_order = [s for kind in STAGE_KINDS for s in kinds[kind]]
+        if any(len(same) > 1 for same in kinds.values()) or in_order != list(stages):
             joined = " | ".join(str(s) for s in stages)
-            raise ValueError(f"{joined}: a codec is one quantizer, then one coder")
-        quantizer = quantizers[0] if quantizers else Lossless()
-        if coders:
-            return Codec(quantizer, coders[0])
-        default = registry.stages("coder")[quantizer.default_coder]
-        coder = default()
+            raise ValueError(
+                f"{joined}: a codec is at most one transform, then one quantizer, then one coder"
+            )
+        transform, quantizer, coder = (next(iter(kinds[kind]), None) for kind in STAGE_KINDS)
+        if quantizer is None:
+            quantizer = Lossless()
+        assert isinstance(quantizer, Quantizer)
+        if coder is None:
+            coder = registry.stages("coder")[quantizer.default_coder]()
         assert isinstance(coder, Coder)
-        return Codec(quantizer, coder)
+        assert transform is None or isinstance(transform, Transform)
+        if transform is not None:
+            _check_transformed(transform, quantizer)
+        return Codec(quantizer, coder, transform)
 
     def __or__(self, other: object) -> Codec:
-        if isinstance(other, Coder):
-            return Codec(self.quantizer, other)
+        if isinstance(other, Stage) and other.kind == "coder":
+            stages = (self.transform, self.quantizer, other)
+            return Codec.of(*(stage for stage in stages if stage is not None))
         raise ValueError(f"{self} | {other}: only a coder may follow a quantizer")
 
     def __str__(self) -> str:
-        return f"{self.quantizer} | {self.coder}"
+        stages = (self.transform, self.quantizer, self.coder)
+        return " | ".join(str(stage) for stage in stages if stage is not None)
 
     @property
     def lossy(self) -> bool:
@@ -95,8 +102,9 @@ class Codec:
         return self.quantizer.lossy
 
     def get_config(self) -> dict[str, Any]:
-        """Plain JSON: ``{"quantizer": {...}, "coder": {...}}``."""
-        return {"quantizer": self.quantizer.get_config(), "coder": self.coder.get_config()}
+        """Plain JSON: ``{"quantizer": {...}, "coder": {...}}``, and before them any transform."""
+        stages = {"transform": self.transform, "quantizer": self.quantizer, "coder": self.coder}
+        return {kind: stage.get_config() for kind, stage in stages.items() if stage is not None}
 
     @staticmethod
     def from_config(config: object) -> Codec:
@@ -109,13 +117,19 @@ class Codec:
         UnsupportedError
             A stage that this version does not know.
         """
-        if not isinstance(config, dict) or list(config) != ["quantizer", "coder"]:
+        kinds = list(STAGE_KINDS)
+        if not isinstance(config, dict) or list(config) not in (kinds, kinds[1:]):
             raise CorruptError("codec config: not an object of quantizer and coder")
-        quantizer = _stage_from_config("quantizer", config["quantizer"])
-        coder = _stage_from_config("coder", config["coder"])
-        assert isinstance(quantizer, Quantizer)
-        assert isinstance(coder, Coder)
-        return Codec(quantizer, coder)
+        try:
+            return Codec.of(*(_stage_from_config(kind, config[kind]) for kind in config))
+        except ValueError as error:
+            raise CorruptError(f"codec config: {error}") from None
+
+
+def _check_transformed(transform: Transform, quantizer: Quantizer) -> None:
+    """Refuse quantizers that need to know where in the tensor an element stands."""
+    if not quantizer.takes_coefficients:
+        raise ValueError(f"{transform} | {quantizer}: it takes no coefficients of a transform")
 
 
 def _stage_from_config(kind: str, config: object) -> Stage:
@@ -176,9 +190,9 @@ def _parse_stage(node: ast.expr) -> Stage:
     name = call.func if call else node
     if not isinstance(name, ast.Name):
         raise ValueError(f"{ast.unparse(node)} is no stage")
-    cls = registry.lookup("quantizer", name.id) or registry.lookup("coder", name.id)
+    cls = next((c for kind in STAGE_KINDS if (c := registry.lookup(kind, name.id))), None)
     if cls is None:
-        known = sorted([*registry.stages("quantizer"), *registry.stages("coder")])
+        known = sorted(name for kind in STAGE_KINDS for name in registry.stages(kind))
         raise ValueError(f"unknown stage {name.id!r}; known are {', '.join(known)}")
     if call is None:
         return cls()
@@ -218,8 +232,12 @@ def make_job(codec: Codec, dtype: str, shape: tuple[int, ...]) -> _core.Job:
     n = math.prod(shape)
     try:
         options = codec.quantizer.job_options(shape, n)
+        if codec.transform is not None:
+            options |= codec.transform.job_options(shape)
+        if options.get("profile") and options.get("columns"):
+            raise ValueError("a profile goes by kernels, not by blocks of a matrix")
     except ValueError as error:
-        raise InputError(f"{codec.quantizer}: {error}") from None
+        raise InputError(f"{codec}: {error}") from None
     return _core.Job(
         quantizer=codec.quantizer.wire_id,
         coder=codec.coder.wire_id,
@@ -227,54 +245,6 @@ def make_job(codec: Codec, dtype: str, shape: tuple[int, ...]) -> _core.Job:
         n=n,
         **options,
     )
-
-
-def encode_chunks(
-    array: npt.NDArray[Any], dtype: str, codec: Codec, what: str, threads: int | None
-) -> Iterator[memoryview]:
-    """Chunks of one tensor, in order, each valid until the next; `what` names it in errors."""
-    count = resolve_threads(threads)
-    try:
-        job = make_job(codec, dtype, array.shape)
-    except InputError as error:
-        raise InputError(f"{what}: {error}") from None
-    data = flat_bytes(array)
-    chunks = -(-array.size // CHUNK_ELEMENTS)
-    batch = 2 * count  # bounds memory; enough that no thread waits long for the last chunk
-    encoder = _spare_encoders.pop() if _spare_encoders else _core.Encoder()
-    try:
-        scales, zero_points = codec.quantizer.fit(job, data)
-        for first in range(0, chunks, batch):
-            n = min(batch, chunks - first)
-            yield from encoder.encode(job, data, scales, zero_points, first, n, count)
-    except _core.KernelError as failure:
-        _raise_encode(failure, array, codec, what)
-    finally:
-        _spare_encoders[:] = [encoder]
-
-
-def symbol_planes(array: npt.NDArray[Any], dtype: str, codec: Codec) -> npt.NDArray[np.uint8]:
-    """What the coder sees: symbols of all planes, shape (planes, n). For statistics."""
-    job = make_job(codec, dtype, array.shape)
-    data = flat_bytes(array)
-    try:
-        return job.forward(data, *codec.quantizer.fit(job, data))
-    except _core.KernelError as failure:
-        _raise_encode(failure, array, codec, "array")
-
-
-def _raise_encode(
-    failure: _core.KernelError, array: npt.NDArray[Any], codec: Codec, what: str
-) -> NoReturn:
-    code, at, reason, _ = failure.args
-    if code != 1:
-        raise _ERRORS.get(code, QCodecError)(f"{what}: {reason}") from None
-    index = tuple(int(i) for i in np.unravel_index(at, array.shape)) if array.ndim else ()
-    value = array[index]
-    raise InputError(
-        f"{what}: element {list(index)} is {value}, {reason}; {codec.quantizer.name} cannot "
-        "encode it, lossless can"
-    ) from None
 
 
 def decode_range(
@@ -320,7 +290,50 @@ def decode_range(
         if code == 6:
             raise OSError(at, f"{os.strerror(at)}: {reason} of {where}") from None
         byte = int(entry.offsets[chunk]) + at
-        raise _ERRORS[code](f"{where}: chunk {chunk}, byte {byte}: {reason}") from None
+        raise KERNEL_ERRORS[code](f"{where}: chunk {chunk}, byte {byte}: {reason}") from None
+
+
+def decode_together(
+    codec: Codec,
+    shared: Shared,
+    source: int | npt.NDArray[np.uint8],
+    outs: dict[str, npt.NDArray[Any]],
+    out_dtypes: dict[str, str],
+    *,
+    verify: bool,
+    where: str,
+) -> None:
+    """Tensors of a shared chunk into C-contiguous arrays, by name; those without one are passed over.
+
+    Raises
+    ------
+    CorruptError, TruncatedError
+        The chunk's bytes are damaged.
+    """
+    try:
+        jobs = [make_job(codec, member.dtype, member.shape) for member in shared.members]
+    except InputError as error:
+        raise CorruptError(f"{where}: {error}") from None
+    arrays = [outs.get(m.name) for m in shared.members]
+    try:
+        _core.decode_together(
+            jobs,
+            source,
+            shared.offset,
+            shared.length,
+            shared.hash,
+            shared.seed,
+            verify,
+            [None if a is None else a.reshape(-1).view(np.uint8) for a in arrays],
+            [DTYPE_CODES[out_dtypes.get(m.name, m.dtype)] for m in shared.members],
+        )
+    except _core.KernelError as failure:
+        code, at, reason, _ = failure.args
+        if code == 6:
+            raise OSError(at, f"{os.strerror(at)}: {reason} of {where}") from None
+        raise KERNEL_ERRORS[code](
+            f"{where}: shared chunk, byte {shared.offset + at}: {reason}"
+        ) from None
 
 
 def empty_output(shape: tuple[int, ...], dtype: str, where: str) -> npt.NDArray[Any]:

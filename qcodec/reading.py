@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from qcodec._arrays import LOSSY_DTYPES, dtype_name, numpy_dtype
-from qcodec.container.reader import Bytes, Contents, Entry, File
+from qcodec.container.reader import Bytes, Contents, Entry, File, Shared
 from qcodec.errors import InputError, LimitError, QCodecError
-from qcodec.pipeline import Codec, decode_range, empty_output
+from qcodec.pipeline import Codec, decode_range, decode_together, empty_output
 
 Verify = Literal["always", "first", "never"]
 Path = str | os.PathLike[str]
@@ -55,6 +55,7 @@ class safe_open:  # noqa: N801 - named as in safetensors
         self._verify = verify
         self._limit = max_decoded_bytes
         self._verified: set[int] = set()
+        self._shared: tuple[Shared, str, dict[str, npt.NDArray[Any]]] | None = None
         self._codecs: dict[int, Codec] = {}
         self._data: Bytes | File
         if isinstance(path, bytes | bytearray | memoryview):
@@ -184,6 +185,13 @@ class safe_open:  # noqa: N801 - named as in safetensors
             raise LimitError(
                 f"{where}: {decoded} decoded bytes, max_decoded_bytes is {self._limit}"
             )
+        if entry.shared is not None:
+            whole = self._decode_shared(entry, entry.shared, codec, wanted, where)
+            part = whole.reshape(-1)[begin:end].reshape(shape)
+            if out is None:
+                return part.copy()
+            out[...] = part
+            return out
         direct = out is not None and out.flags.c_contiguous and out.flags.aligned
         target = out if out is not None and direct else empty_output(shape, wanted, where)
         verify = self._verify == "always" or (
@@ -208,6 +216,25 @@ class safe_open:  # noqa: N801 - named as in safetensors
             out[...] = target
             return out
         return target
+
+
+    def _decode_shared(
+        self, entry: Entry, shared: Shared, codec: Codec, wanted: str, where: str
+    ) -> npt.NDArray[Any]:
+        """A tensor of a shared chunk, which is kept decoded: its other tensors are asked for next."""
+        verify = self._verify == "always" or (
+            self._verify == "first" and shared.members[0].number not in self._verified
+        )
+        kept = self._shared
+        if kept is None or kept[0] is not shared or kept[1] != wanted:
+            dtypes = {m.name: wanted for m in shared.members}
+            arrays = {m.name: empty_output(m.shape, wanted, where) for m in shared.members}
+            decode_together(
+                codec, shared, self._data.source, arrays, dtypes, verify=verify, where=where
+            )
+            self._verified.add(shared.members[0].number)
+            self._shared = kept = (shared, wanted, arrays)
+        return kept[2][entry.name]
 
 
 def _check_out(out: npt.NDArray[Any], shape: tuple[int, ...], where: str) -> str:

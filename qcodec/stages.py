@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from qcodec.pipeline import Codec
+
+T = TypeVar("T")
 
 
 class Stage:
@@ -18,9 +23,17 @@ class Stage:
     wire_id: ClassVar[int]
 
     def get_config(self) -> dict[str, Any]:
-        """Name and all options, in plain JSON, in the order of FORMAT.md."""
+        """Name and options, in plain JSON, in the order of FORMAT.md.
+
+        Options that came after version 1.0 (`added`) stand there only where they are not the default,
+        so that configs that did without stay the same.
+        """
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        return {"name": self.name} | {f.name: getattr(self, f.name) for f in fields}
+        return {"name": self.name} | {
+            f.name: value
+            for f in fields
+            if (value := getattr(self, f.name)) != f.default or "added" not in f.metadata
+        }
 
     @classmethod
     def from_config(cls, options: dict[str, Any]) -> Self:
@@ -41,12 +54,64 @@ class Stage:
         return f"{self.name}({', '.join(shown)})" if shown else self.name
 
 
+def added(version: str, default: T) -> T:
+    """A dataclass field for an option that came with a version of the format after 1.0."""
+    out: T = dataclasses.field(default=default, metadata={"added": version})
+    return out
+
+
+class Transform(Stage, ABC):
+    """An invertible map of the elements, before the quantizer."""
+
+    kind = "transform"
+
+    @abstractmethod
+    def job_options(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """Options of the native job for a tensor of this shape.
+
+        Raises
+        ------
+        ValueError
+            The transform does not fit the shape.
+        """
+
+
+@dataclasses.dataclass
+class Part:
+    """The elements that a chunk holds of one tensor, on their way into symbols.
+
+    `values` are float32 coefficients, in their order, or the bytes of elements for a quantizer that
+    loses nothing; `first` is the tensor's element that they begin with. `classes`, one per element,
+    are those whose order the symbols are coded in. `fitted` is what `Quantizer.fit_tensor` made.
+    """
+
+    job: Any
+    values: npt.NDArray[Any]
+    first: int
+    fitted: Any
+    classes: npt.NDArray[np.uint8] | None = None
+
+
+@dataclasses.dataclass
+class Symbols:
+    """What a quantizer made of the parts of a chunk: a section of each, and planes of all."""
+
+    sections: list[bytes]
+    planes: list[npt.NDArray[np.uint8]]
+    bits: list[int]
+
+
 class Quantizer(Stage, ABC):
     """Elements to symbol planes and parameters. Subclasses pick parameters; kernels do the work."""
 
     kind = "quantizer"
     lossy: ClassVar[bool] = True
     default_coder: ClassVar[str] = "rans"
+
+    @property
+    def takes_coefficients(self) -> bool:
+        """Whether the elements may be coefficients of a transform, in their order."""
+        return False
 
     @abstractmethod
     def job_options(self, shape: tuple[int, ...], n: int) -> dict[str, Any]:
@@ -57,6 +122,31 @@ class Quantizer(Stage, ABC):
         ValueError
             The options do not fit the shape.
         """
+
+    @property
+    def shares_chunks(self) -> bool:
+        """Whether small tensors may be put into one chunk."""
+        return True
+
+    @property
+    def reach(self) -> float:
+        """Largest magnitude of an element that can be encoded."""
+        return float(np.finfo(np.float32).max)
+
+    @property
+    def searches(self) -> bool:
+        """Whether symbols come from a search (`symbols`) instead of the native kernel."""
+        return False
+
+    def fit_tensor(self, job: Any, chunks: list[npt.NDArray[Any]]) -> Any:
+        """What is decided once for a whole tensor, given as chunks of values; for `Part.fitted`."""
+        return self.fit(job, np.concatenate(chunks).view(np.uint8))
+
+    def symbols(self, parts: list[Part]) -> Symbols:
+        """Sections and symbols of the parts of one chunk, by the native kernel."""
+        made = [p.job.symbols(p.values.view(np.uint8), *p.fitted, p.first) for p in parts]
+        planes = [np.concatenate(same) for same in zip(*(m[1] for m in made), strict=True)]
+        return Symbols([m[0] for m in made], planes, made[0][2])
 
     @abstractmethod
     def fit(self, job: Any, data: Any) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ import samples
 
 import qcodec
 from qcodec.container.writer import Writer
-from qcodec.files import add_tensor
+from qcodec.packing import add_tensor
 
 MUTATIONS = 250  # per codec and kind
 

@@ -9,19 +9,29 @@
 #include "bind/arrays.hpp"
 #include "core/xxh3.hpp"
 #include "entropy/bitpack.hpp"
+#include "entropy/stream.hpp"
+#include "pipeline/plane.hpp"
 #include "pipeline/tensor.hpp"
 #include "quantize/floats.hpp"
 #include "quantize/uniform.hpp"
 #include "simd/isa.hpp"
+#include "transform/dct.hpp"
 
 namespace qc::bind {
 namespace {
 
 TensorJob make_job(std::uint8_t quantizer, std::uint8_t coder, std::uint8_t dtype, std::uint64_t n,
-                   std::uint64_t inner, std::uint64_t dim, unsigned bits, bool symmetric) {
+                   std::uint64_t inner, std::uint64_t dim, unsigned bits, bool symmetric,
+                   float step, unsigned block, std::uint64_t columns, bool profile,
+                   std::uint64_t channels, std::uint64_t positions) {
     TensorJob job{{find_quantizer(quantizer), find_coder(coder)},
-                  {static_cast<DType>(dtype), n, inner, dim, bits, symmetric},
+                  {static_cast<DType>(dtype), n, inner, dim, bits, symmetric, step, block, columns,
+                   profile, channels, positions},
                   1};
+    require(block <= kMaxBlock, "block is 0..8");
+    require(!profile || columns == 0, "a profile needs kernels, not blocks of a matrix");
+    require(channels >= 1 && positions >= 1 && channels <= kChunk && positions <= kChunk,
+            "channels and positions are 1..2^20");
     require(job.codec.quantizer != nullptr, "unknown quantizer id");
     require(job.codec.coder != nullptr, "unknown coder id");
     require(item_bytes(job.spec.dtype) != 0, "unknown dtype code");
@@ -164,6 +174,151 @@ void decode(TensorJob job, const py::object& source, const Flat<std::uint64_t>& 
     check(done.status, done.job + static_cast<std::size_t>(begin / kChunk));
 }
 
+// One chunk that the tensors of `jobs` share; an output may be None.
+void decode_together(const std::vector<TensorJob>& jobs, const py::object& source,
+                     std::uint64_t offset, std::uint64_t length, std::uint64_t hash,
+                     std::uint64_t seed, bool verify, const std::vector<py::object>& outs,
+                     const std::vector<std::uint8_t>& out_dtypes) {
+    require(!jobs.empty() && outs.size() == jobs.size() && out_dtypes.size() == jobs.size(),
+            "one output and dtype per tensor");
+    std::vector<const TensorSpec*> specs;
+    std::vector<PartOutput> outputs;
+    std::uint64_t n = 0;
+    for (std::size_t k = 0; k < jobs.size(); ++k) {
+        const TensorJob& job = jobs[k];
+        require(job.codec.quantizer == jobs[0].codec.quantizer && job.codec.coder == jobs[0].codec.coder,
+                "tensors of one chunk have one codec");
+        require(job.spec.n >= 1 && job.spec.n <= kChunk, "a tensor of 1..2^20 elements");
+        n += job.spec.n;
+        specs.push_back(&job.spec);
+        const auto to = static_cast<DType>(out_dtypes[k]);
+        require(to == job.spec.dtype || (is_float(to) && is_float(job.spec.dtype)),
+                "no conversion between these dtypes");
+        outputs.push_back({nullptr, to});
+        if (outs[k].is_none()) continue;
+        const Bytes out = outs[k].cast<Bytes>();
+        require(static_cast<std::uint64_t>(out.size()) == job.spec.n * item_bytes(to),
+                "out has another size than the tensor");
+        outputs.back().at = const_cast<std::uint8_t*>(out.data());
+    }
+    require(n <= kChunk, "more than 2^20 elements in one chunk");
+    Source from;
+    Bytes memory;
+    if (py::isinstance<py::int_>(source)) {
+        from.descriptor = source.cast<int>();
+    } else {
+        memory = source.cast<Bytes>();
+        from.memory = view(memory);
+    }
+    Status status;
+    {
+        const py::gil_scoped_release release;
+        status = decode_shared(jobs[0].codec, specs, outputs, from, offset, length, hash, seed, verify);
+    }
+    check(status);
+}
+
+// Section and planes of elements [first, first + count) of the tensor, given as they are in memory.
+py::tuple symbols(const TensorJob& job, const Bytes& data, const Flat<float>& scales,
+                  const Flat<std::int32_t>& zero_points, std::uint64_t first) {
+    const Params params = make_params(job, scales, zero_points);
+    const std::size_t item = item_bytes(job.spec.dtype);
+    const auto in = view(data);
+    const std::size_t count = in.size() / item;
+    require(count >= 1 && count <= kChunk && in.size() % item == 0, "data of 1..2^20 elements");
+    require(first <= job.spec.n && count <= job.spec.n - first, "no such elements");
+    Workspace workspace;
+    ChunkSymbols made;
+    Status status;
+    {
+        const py::gil_scoped_release release;
+        status = job.codec.quantizer->forward(job.spec, {first, count}, in.data(), params, workspace, made);
+    }
+    check(status);
+    py::list planes;
+    py::list bits;
+    for (unsigned k = 0; k < made.planes; ++k) {
+        planes.append(Bytes(static_cast<py::ssize_t>(count), made.symbols[k]));
+        bits.append(made.bits[k]);
+    }
+    return py::make_tuple(py::bytes(reinterpret_cast<const char*>(made.section.data()), made.section.size()),
+                          planes, bits);
+}
+
+// Elements [first, first + values.size()) in the order of coefficients, transformed.
+Flat<float> coefficients(const TensorJob& job, const Flat<float>& values, std::uint64_t first) {
+    const auto in = view(values);
+    require(job.spec.block >= 1 && in.size() <= kChunk, "at most 2^20 values, and a block");
+    Flat<float> out(static_cast<py::ssize_t>(in.size()));
+    const auto to = writable(out);
+    {
+        const py::gil_scoped_release release;
+        forward_dct(in.data(), BlockGrid(job.spec.block, job.spec.columns, first, in.size()), to.data());
+    }
+    return out;
+}
+
+// Classes of the elements of a chunk, in whose order its symbols are coded.
+Bytes classes(const TensorJob& job, std::uint64_t first, std::size_t count, const Bytes& codes) {
+    require(count >= 1 && count <= kChunk && first <= job.spec.n && count <= job.spec.n - first,
+            "no such elements");
+    const Part part{&job.spec, {first, count}};
+    require(view(codes).size() == profile_codes(job.spec, part.range), "another number of codes");
+    Bytes out(static_cast<py::ssize_t>(count));
+    element_classes(*job.codec.quantizer, part, codes.data(), writable(out).data());
+    return out;
+}
+
+// Elements at which the coefficients of a chunk stand, by their number in the tensor.
+Flat<std::int64_t> elements(const TensorJob& job, std::uint64_t first, std::size_t count) {
+    require(count <= kChunk && first <= job.spec.n && count <= job.spec.n - first, "no such elements");
+    Flat<std::int64_t> out(static_cast<py::ssize_t>(count));
+    std::int64_t* to = writable(out).data();
+    const auto put = [&](std::size_t at, std::size_t n) {
+        for (std::size_t k = 0; k < n; ++k) *to++ = static_cast<std::int64_t>(first + at + k);
+    };
+    if (job.spec.block == 0) {
+        put(0, count);
+        return out;
+    }
+    const BlockGrid grid(job.spec.block, job.spec.columns, first, count);
+    for (std::size_t b = 0; b < grid.blocks(); ++b) {
+        for (unsigned r = 0; r < grid.side(); ++r) put(grid.row_of_block(b, r), grid.side());
+    }
+    grid.for_rest(put);
+    return out;
+}
+
+py::bytes stream(std::uint8_t coder, const Bytes& symbols, unsigned bits) {
+    const CoderKernel* kernel = find_coder(coder);
+    require(kernel != nullptr, "unknown coder id");
+    require(bits >= 1 && bits <= 8, "bits is 1..8");
+    const auto in = view(symbols);
+    require(!in.empty() && in.size() <= kChunk, "a stream has 1..2^20 symbols");
+    thread_local Workspace workspace;
+    thread_local Buffer buffer;
+    std::uint8_t* const out = buffer.reserve(2 + packed_bytes(in.size(), bits));
+    std::size_t n = 0;
+    {
+        const py::gil_scoped_release release;
+        n = put_stream(in.data(), in.size(), bits, *kernel, workspace, out);
+    }
+    return {reinterpret_cast<const char*>(out), n};
+}
+
+// The first `count` symbols of a stream in any of its modes, and the bytes that it takes.
+py::tuple read_stream(std::uint8_t coder, const Bytes& bytes, std::size_t count, unsigned bits) {
+    const CoderKernel* kernel = find_coder(coder);
+    require(kernel != nullptr, "unknown coder id");
+    require(bits >= 1 && bits <= 8, "bits is 1..8");
+    require(count >= 1 && count <= kChunk, "a stream has 1..2^20 symbols");
+    thread_local Workspace workspace;
+    ByteReader in(view(bytes));
+    Bytes out(static_cast<py::ssize_t>(count));
+    check(read_whole_stream(in, *kernel, count, bits, workspace, writable(out).data()));
+    return py::make_tuple(out, in.at());
+}
+
 py::object stream_encode(std::uint8_t coder, const Bytes& symbols, unsigned bits) {
     const CoderKernel* kernel = find_coder(coder);
     require(kernel != nullptr, "unknown coder id");
@@ -282,10 +437,25 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     py::class_<TensorJob>(m, "Job")
         .def(py::init(&make_job), py::kw_only(), py::arg("quantizer"), py::arg("coder"),
              py::arg("dtype"), py::arg("n"), py::arg("inner") = 1, py::arg("dim") = 1,
-             py::arg("bits") = 0, py::arg("symmetric") = true)
+             py::arg("bits") = 0, py::arg("symmetric") = true, py::arg("step") = 0.0f,
+             py::arg("block") = 0, py::arg("columns") = 0, py::arg("profile") = false,
+             py::arg("channels") = 1, py::arg("positions") = 1)
         .def("fit", &fit, py::arg("data").noconvert())
         .def("forward", &forward, py::arg("data").noconvert(), py::arg("scales").noconvert(),
              py::arg("zero_points").noconvert())
+        .def("symbols", &symbols, py::arg("data").noconvert(), py::arg("scales").noconvert(),
+             py::arg("zero_points").noconvert(), py::arg("first"))
+        .def_property_readonly("ordered", [](const TensorJob& job) {
+            return is_ordered(*job.codec.quantizer, job.spec);
+        })
+        .def_property_readonly("profile", [](const TensorJob& job) { return job.spec.profile; })
+        .def_property_readonly("channels", [](const TensorJob& job) { return job.spec.channels; })
+        .def_property_readonly("positions", [](const TensorJob& job) { return job.spec.positions; })
+        .def_property_readonly("step", [](const TensorJob& job) { return job.spec.step; })
+        .def_property_readonly("block", [](const TensorJob& job) { return job.spec.block; })
+        .def("elements", &elements, py::arg("first"), py::arg("count"))
+        .def("coefficients", &coefficients, py::arg("values").noconvert(), py::arg("first"))
+        .def("classes", &classes, py::arg("first"), py::arg("count"), py::arg("codes").noconvert())
         .def("decode", &decode, py::arg("source"), py::arg("offsets").noconvert(),
              py::arg("lengths").noconvert(), py::arg("hashes").noconvert(), py::arg("key"),
              py::arg("begin"), py::arg("end"), py::arg("verify"), py::arg("out").noconvert(),
@@ -295,6 +465,12 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         .def("encode", &Encoder::encode, py::arg("job"), py::arg("data").noconvert(),
              py::arg("scales").noconvert(), py::arg("zero_points").noconvert(), py::arg("first"),
              py::arg("count"), py::arg("threads"));
+    m.def("decode_together", &decode_together, py::arg("jobs"), py::arg("source"), py::arg("offset"),
+          py::arg("length"), py::arg("hash"), py::arg("seed"), py::arg("verify"), py::arg("outs"),
+          py::arg("out_dtypes"));
+    m.def("stream", &stream, py::arg("coder"), py::arg("symbols").noconvert(), py::arg("bits"));
+    m.def("read_stream", &read_stream, py::arg("coder"), py::arg("bytes").noconvert(),
+          py::arg("count"), py::arg("bits"));
     m.def("stream_encode", &stream_encode, py::arg("coder"), py::arg("symbols").noconvert(),
           py::arg("bits"));
     m.def("stream_decode", &stream_decode, py::arg("coder"), py::arg("payload").noconvert(),

@@ -19,6 +19,7 @@ public:
         kPayload = 0,    // bytes of a chunk as read from a file
         kParams,         // scales of a chunk
         kParams2,        // zero points of a chunk
+        kTable,          // elements that symbols stand for
         kSymbols,        // symbol planes of a chunk (encoding)
         kEscapes,        // escaped values of a chunk
         kCoder,          // coder scratch, free for its use within one call
@@ -26,7 +27,10 @@ public:
         kCoder3,
         kConvert,        // block of elements before conversion to the output dtype
         kStaging,        // block of output before non-temporal stores
-        kPartial,        // block of output of which a part is wanted
+        kPartial,        // block or chunk of output of which a part is wanted
+        kClasses,        // classes of the elements of a chunk
+        kGather,         // block of symbols put back in the order of elements
+        kCoefficients,   // block of elements before the inverse transform
         kState0,         // decoder states, one per plane
         kCount = kState0 + kPlanes,
     };

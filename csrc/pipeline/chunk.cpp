@@ -6,6 +6,7 @@
 #include "core/bytes.hpp"
 #include "entropy/bitpack.hpp"
 #include "pipeline/fused.hpp"
+#include "pipeline/parts.hpp"
 #include "pipeline/plane.hpp"
 #include "pipeline/stream_copy.hpp"
 
@@ -67,6 +68,16 @@ Status put_block(const Codec& codec, const TensorSpec& t, ChunkRange range, Chun
 Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
                     std::span<const std::uint8_t> bytes, std::size_t begin, std::size_t end,
                     std::uint8_t* out, DType out_dtype, bool stream_stores, Workspace& workspace) {
+    if (is_ordered(*codec.quantizer, t) || codec.quantizer->next_plane != nullptr) {
+        const Part part{&t, range};
+        const std::size_t size = item_bytes(out_dtype);
+        const bool whole = begin == 0 && end == range.count;
+        std::uint8_t* const all = whole ? out : workspace.get(Workspace::kPartial, range.count * size);
+        const PartOutput all_out{all, out_dtype};
+        QC_TRY(decode_parts(codec, {&part, 1}, {&all_out, 1}, bytes, workspace));
+        if (!whole) std::memcpy(out, all + begin * size, (end - begin) * size);
+        return kOkStatus;
+    }
     ByteReader in(bytes);
     ChunkState state;
     QC_TRY(codec.quantizer->open(t, range, in, workspace, state));

@@ -6,17 +6,12 @@
 #include <span>
 
 #include "core/status.hpp"
+#include "core/buffer.hpp"
 #include "core/workspace.hpp"
-#include "entropy/coder.hpp"
+#include "pipeline/codec.hpp"
 #include "quantize/quantizer.hpp"
 
 namespace qc {
-
-// A codec of which every name has been resolved.
-struct Codec {
-    const QuantizerKernel* quantizer;
-    const CoderKernel* coder;
-};
 
 // Elements range of the tensor, at `data`, to the bytes of a chunk.
 Status encode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,

@@ -20,4 +20,8 @@ public:
     }
 };
 
+// A stream of n symbols to `out`, all at once.
+Status read_whole_stream(ByteReader& in, const CoderKernel& coder, std::size_t n, unsigned bits,
+                         Workspace& workspace, std::uint8_t* out);
+
 }  // namespace qc

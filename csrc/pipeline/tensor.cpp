@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <vector>
 
 #include "core/xxh3.hpp"
 #include "pipeline/stream_copy.hpp"
@@ -82,6 +83,23 @@ JobStatus decode_tensor(const TensorJob& job, const Source& source, const ChunkT
         if (stream_stores) stream_fence();
         return status;
     });
+}
+
+Status decode_shared(const Codec& codec, std::span<const TensorSpec* const> specs,
+                     std::span<const PartOutput> outputs, const Source& source, std::uint64_t offset,
+                     std::uint64_t length, std::uint64_t hash, std::uint64_t seed, bool verify) {
+    return run_jobs(1, 1, [&](std::size_t, Workspace& workspace) {
+        std::span<const std::uint8_t> bytes;
+        QC_TRY(source.read(offset, length, workspace, bytes));
+        if (verify && xxh3_64(bytes.data(), bytes.size(), seed) != hash) {
+            return corrupt("chunk: its hash differs from the index");
+        }
+        std::vector<Part> parts;
+        for (const TensorSpec* spec : specs) {
+            parts.push_back({spec, {0, static_cast<std::size_t>(spec->n)}});
+        }
+        return decode_parts(codec, parts, outputs, bytes, workspace);
+    }).status;
 }
 
 }  // namespace qc

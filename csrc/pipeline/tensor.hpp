@@ -8,6 +8,7 @@
 #include "core/buffer.hpp"
 #include "core/threads.hpp"
 #include "pipeline/chunk.hpp"
+#include "pipeline/parts.hpp"
 
 namespace qc {
 
@@ -43,5 +44,10 @@ JobStatus encode_tensor(const TensorJob& job, const std::uint8_t* data, const Pa
 JobStatus decode_tensor(const TensorJob& job, const Source& source, const ChunkTable& table,
                         std::uint64_t begin, std::uint64_t end, bool verify, std::uint8_t* out,
                         DType out_dtype);
+
+// One chunk that several tensors share, each with its whole output (FORMAT.md, "Shared chunks").
+Status decode_shared(const Codec& codec, std::span<const TensorSpec* const> specs,
+                     std::span<const PartOutput> outputs, const Source& source, std::uint64_t offset,
+                     std::uint64_t length, std::uint64_t hash, std::uint64_t seed, bool verify);
 
 }  // namespace qc

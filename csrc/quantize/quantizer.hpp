@@ -31,6 +31,15 @@ struct TensorSpec {
     std::uint64_t dim = 1;        // >= 1 [binding]
     unsigned bits = 0;            // 1..8 or 16; 0 where a step is given
     bool symmetric = true;
+    float step = 0;               // of the codec's config, where one is given there
+
+    // FORMAT.md, "Transforms" and "Order": blocks of block x block coefficients (0: none), of rows of `columns`
+    // elements (0: of consecutive ones); a profile of scales by row, channel and position.
+    unsigned block = 0;
+    std::uint64_t columns = 0;
+    bool profile = false;
+    std::uint64_t channels = 1;
+    std::uint64_t positions = 1;
 
     std::uint64_t chunks() const noexcept { return n / kChunk + (n % kChunk != 0); }
 };
@@ -77,6 +86,9 @@ struct ChunkState {
     std::span<const std::uint8_t> escapes;       // i32 each
     std::size_t escapes_used = 0;
     bool sequential = false;                     // symbols may not be skipped undecoded
+    std::span<const std::uint8_t> shifts;        // of reconstruction points, FORMAT.md "uniform"
+    const std::uint8_t* table = nullptr;         // element of each symbol, in `table_dtype`
+    DType table_dtype = DType::kF32;
 };
 
 struct QuantizerKernel {
@@ -110,6 +122,15 @@ struct QuantizerKernel {
     // loops that fuse. Null, or false, where they are not.
     bool (*runs)(const TensorSpec& t, ChunkRange range, const ChunkState& state, std::size_t at,
                  Runs& runs) noexcept;
+
+    // Null, or: the classes 0..255 of the chunk's elements, in whose order symbols are coded.
+    void (*classes)(const TensorSpec& t, ChunkRange range, std::uint8_t* out) noexcept = nullptr;
+
+    // Null where every plane has a symbol of each element. Else: how many symbols plane k has, given
+    // those before it, and of how many bits. `inverse` then gets whole planes, and elements in order.
+    Status (*next_plane)(const TensorSpec& t, ChunkRange range, ChunkState& state, unsigned k,
+                         const std::uint8_t* const* planes, std::size_t& count,
+                         unsigned& bits) noexcept = nullptr;
 };
 
 class RegisterQuantizer {

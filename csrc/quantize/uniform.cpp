@@ -9,6 +9,7 @@
 #include "core/bits.hpp"
 #include "quantize/dequantize.hpp"
 #include "quantize/floats.hpp"
+#include "quantize/lookup.hpp"
 #include "quantize/quantize.hpp"
 
 namespace qc {
@@ -16,6 +17,11 @@ namespace {
 
 constexpr std::uint8_t kScales16 = 1;
 constexpr std::uint8_t kWideZeroPoints = 2;
+constexpr std::uint8_t kShifts = 4;
+constexpr std::uint8_t kStepScale = 8;
+constexpr std::uint8_t kSameShifts = 16;
+constexpr std::uint8_t kMostShifts = 31;
+constexpr int kShiftUnit = 128;  // shifts are in this part of a step
 
 // ---- encoding
 
@@ -237,6 +243,13 @@ Status read_zero_points(std::span<const std::uint8_t> raw, bool wide, std::uint6
     return bad ? corrupt("uniform: a zero point beyond 2^23") : kOkStatus;
 }
 
+// Shifted points need one plane and one scale, and a scale that is the step needs a step.
+bool known_form(const TensorSpec& t, std::uint8_t form, unsigned width) noexcept {
+    const bool shifted = (form & (kShifts | kSameShifts)) != 0;
+    if (shifted && (t.bits != 0 || width > 8 || (form & kShifts && form & kSameShifts))) return false;
+    return !(form & kStepScale) || (t.bits == 0 && !(form & kScales16));
+}
+
 Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& workspace,
             ChunkState& state) {
     std::uint8_t form = 0;
@@ -244,7 +257,9 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
     std::uint64_t escapes = 0;
     QC_TRY(in.get(form, "uniform: section"));
     QC_TRY(in.get(width, "uniform: section"));
-    if (form > 3 || (t.symmetric && form > 1)) return corrupt("uniform: unknown form", in.at() - 2);
+    if (form > 31 || (t.symmetric && (form & kWideZeroPoints)) || !known_form(t, form, width)) {
+        return corrupt("uniform: unknown form", in.at() - 2);
+    }
     if ((width < 1 || width > 8) && width != 16) return corrupt("uniform: width", in.at() - 1);
     if (t.bits != 0 && width != t.bits) return corrupt("uniform: width is not bits", in.at() - 1);
     if (t.bits == 0) {
@@ -257,9 +272,13 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
     const bool scales16 = (form & kScales16) != 0;
     const bool wide = (form & kWideZeroPoints) != 0;
     std::span<const std::uint8_t> raw;
-    QC_TRY(in.take(entries * (scales16 ? 2 : 4), raw, "uniform: scales"));
     float* scales = workspace.get_as<float>(Workspace::kParams, entries);
-    QC_TRY(read_scales(raw, scales16, entries, scales));
+    if (form & kStepScale) {
+        scales[0] = t.step;
+    } else {
+        QC_TRY(in.take(entries * (scales16 ? 2 : 4), raw, "uniform: scales"));
+        QC_TRY(read_scales(raw, scales16, entries, scales));
+    }
     state.zero_points = nullptr;
     state.zero_point = is_sign_grid(t) ? 1 : default_zero_point(width);
     if (!t.symmetric) {
@@ -267,6 +286,16 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
         auto* zero_points = workspace.get_as<std::int32_t>(Workspace::kParams2, entries);
         QC_TRY(read_zero_points(raw, wide, entries, zero_points));
         state.zero_points = zero_points;
+    }
+    if (form & kShifts) {
+        std::uint8_t shifts = 0;
+        QC_TRY(in.get(shifts, "uniform: shifts"));
+        if (shifts < 1 || shifts > kMostShifts) return corrupt("uniform: number of shifts", in.at() - 1);
+        QC_TRY(in.take(shifts, state.shifts, "uniform: shifts"));
+    } else if (!(form & kSameShifts)) {
+        state.shifts = {};
+    } else if (state.shifts.empty()) {
+        return corrupt("uniform: no shifts before these", in.at());
     }
     QC_TRY(in.take(escapes * 4, state.escapes, "uniform: escaped values"));
     for (std::uint64_t k = 0; k < escapes; ++k) {
@@ -280,7 +309,29 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
     state.bits[0] = state.bits[1] = width == 16 ? 8 : width;
     state.escapes_used = 0;
     state.sequential = escapes > 0;
+    state.table = nullptr;
     return kOkStatus;
+}
+
+// The elements of all symbols in the output's dtype, for grids whose points are shifted towards zero.
+const std::uint8_t* shifted_table(ChunkState& state, DType to, Workspace& workspace) {
+    if (state.table != nullptr && state.table_dtype == to) return state.table;
+    float values[256];
+    for (int s = 0; s < 256; ++s) {
+        const int q = s - state.zero_point;
+        const auto magnitude = static_cast<std::size_t>(std::abs(q));
+        int points = q * kShiftUnit;
+        if (magnitude >= 1 && magnitude <= state.shifts.size()) {
+            const auto shift = static_cast<std::int8_t>(state.shifts[magnitude - 1]);
+            points -= q > 0 ? shift : -shift;
+        }
+        values[s] = static_cast<float>(points) * (1.0f / kShiftUnit) * state.scales[0];
+    }
+    std::uint8_t* const table = workspace.get(Workspace::kTable, kTableBytes);
+    from_f32_portable(values, 256, table, to);
+    state.table = table;
+    state.table_dtype = to;
+    return table;
 }
 
 // Symbol 0 stands for the next escaped value; the multiply by the one scale is redone for it.
@@ -320,16 +371,20 @@ Runs runs_at(const TensorSpec& t, ChunkRange range, const ChunkState& state,
 bool fused_runs(const TensorSpec& t, ChunkRange range, const ChunkState& state, std::size_t at,
                 Runs& runs) noexcept {
     runs = runs_at(t, range, state, at);
-    return state.width <= 8 && state.escapes.empty();
+    return state.width <= 8 && state.escapes.empty() && state.shifts.empty();
 }
 
 Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
                const std::uint8_t* const* planes, std::size_t at, std::size_t n, std::uint8_t* out,
-               DType out_dtype, Workspace&) noexcept {
+               DType out_dtype, Workspace& workspace) noexcept {
     const std::uint8_t* high = state.width == 16 ? planes[0] : nullptr;
     const std::uint8_t* low = state.width == 16 ? planes[1] : planes[0];
-    const Runs runs = runs_at(t, range, state, at);
-    dequantize.pick()(high, low, n, runs, out, out_dtype);
+    if (state.shifts.empty()) {
+        dequantize.pick()(high, low, n, runs_at(t, range, state, at), out, out_dtype);
+    } else {
+        lookup.pick()(low, state.width, n, shifted_table(state, out_dtype, workspace),
+                      item_bytes(out_dtype), out);
+    }
     if (!state.escapes.empty()) return patch_escapes(state, high, low, n, out, out_dtype);
     return kOkStatus;
 }

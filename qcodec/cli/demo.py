@@ -14,8 +14,9 @@ import numpy.typing as npt
 from qcodec.cli import _common
 from qcodec.container.writer import AtomicFile, Writer
 from qcodec.demo import lenet5
-from qcodec.files import add_tensor, load_file, save_file
+from qcodec.files import load_file, save_file
 from qcodec.metrics import compression_ratio, quantization_error
+from qcodec.packing import Packer
 from qcodec.recipe import Recipe
 
 CODECS = (
@@ -67,10 +68,10 @@ def _measure(codec: str, weights: Weights, images: Any, before: float) -> dict[s
     codecs = Recipe.of(codec).assign((n, "F32", w.shape) for n, w in weights.items())
 
     def encode() -> None:
-        writer = Writer(io.BytesIO())
+        packer = Packer(Writer(io.BytesIO()))
         for name, array in weights.items():
-            add_tensor(writer, name, array, codecs[name], None)
-        writer.finish()
+            packer.add(name, array, codecs[name])
+        packer.finish()
 
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "lenet5.qc")

@@ -13,7 +13,9 @@ from qcodec.container.writer import AtomicFile, Writer
 from qcodec.errors import InputError, QCodecError, UnsupportedError
 from qcodec.io import Source, TensorInfo, open_source
 from qcodec.metrics import compression_ratio
-from qcodec.pipeline import Codec, encode_chunks, symbol_planes
+from qcodec.encoding import symbol_planes
+from qcodec.packing import Packer
+from qcodec.pipeline import Codec
 from qcodec.recipe import Recipe
 
 _COUNTED = 1 << 20  # symbols counted at once: bincount widens them to 8 bytes
@@ -78,34 +80,15 @@ def _writer(stream: Any, source: Source, codecs: dict[str, Codec]) -> Writer:
 
 
 def _add(
-    writer: Writer,
-    source: Source,
-    info: TensorInfo,
-    array: npt.NDArray[Any],
-    codec: Codec,
-    threads: int | None,
-    advance: Callable[[int], None],
-) -> int:
-    """Encode one tensor; returns the bytes of its chunks."""
+    packer: Packer, source: Source, info: TensorInfo, codec: Codec, advance: Callable[[int], None]
+) -> npt.NDArray[Any]:
+    """Encode one tensor; returns its elements."""
+    array = source.read(info.name)
     try:
-        chunks = encode_chunks(array, info.dtype, codec, f"tensor {info.name!r}", threads)
-        tracked = _tracked(chunks, info, advance)
-        return writer.add(info.name, info.dtype, info.shape, codec.get_config(), tracked)
+        packer.add(info.name, array, codec, advance)
     except QCodecError as error:
         raise type(error)(f"{source.where}: {error}") from None
-
-
-def _tracked(
-    chunks: Iterable[memoryview], info: TensorInfo, advance: Callable[[int], None]
-) -> Iterator[memoryview]:
-    """The chunks, telling the progress bar of each."""
-    left = info.nbytes
-    count = -(-info.size // _fields.CHUNK_ELEMENTS)
-    for number, chunk in enumerate(chunks):
-        yield chunk
-        done = left // (count - number)
-        advance(done)
-        left -= done
+    return array
 
 
 def _encode(path: str, target: str, rules: Recipe, threads: int | None) -> dict[str, Any]:
@@ -117,12 +100,10 @@ def _encode(path: str, target: str, rules: Recipe, threads: int | None) -> dict[
             _common.progress(path, total) as advance,
             AtomicFile(target) as out,
         ):
-            writer = _writer(out.stream, source, codecs)
+            packer = Packer(_writer(out.stream, source, codecs), threads)
             for info in source.tensors:
-                array = source.read(info.name)
-                _add(writer, source, info, array, codecs[info.name], threads, advance)
-                del array  # else it lives on while the next one is read
-            size = writer.finish()
+                _add(packer, source, info, codecs[info.name], advance)
+            size = packer.finish()
         return {
             "output": target,
             "tensors": len(source.tensors),
@@ -152,14 +133,13 @@ def _predict(path: str, rules: Recipe, threads: int | None) -> dict[str, Any]:
     rows = []
     with _open(path) as source:
         codecs = _assign(source, rules)
-        writer = _writer(_Counter(), source, codecs)
+        packer = Packer(_writer(_Counter(), source, codecs), threads)
         total = sum(info.nbytes for info in source.tensors)
         with _common.progress(path, total) as advance:
             for info in source.tensors:
-                array = source.read(info.name)
                 codec = codecs[info.name]
-                size = _add(writer, source, info, array, codec, threads, advance)
-                entropy = _entropy(symbol_planes(array, info.dtype, codec)) if info.size else None
+                array = _add(packer, source, info, codec, advance)
+                entropy = _entropy(array, info.dtype, codec) if info.size else None
                 del array
                 rows.append(
                     {
@@ -167,13 +147,16 @@ def _predict(path: str, rules: Recipe, threads: int | None) -> dict[str, Any]:
                         "shape": list(info.shape),
                         "dtype": info.dtype,
                         "codec": str(codec),
-                        "bits_per_weight": 8 * size / info.size if info.size else None,
+                        "bits_per_weight": None,
                         "entropy_bits_per_weight": entropy,
-                        "bytes": size,
+                        "bytes": 0,
                         "input_bytes": info.nbytes,
                     }
                 )
-        size = writer.finish()
+        size = packer.finish()
+        for row, info in zip(rows, source.tensors, strict=True):
+            row["bytes"] = packer.sizes[info.name]
+            row["bits_per_weight"] = 8 * row["bytes"] / info.size if info.size else None
         return {
             "tensors": rows,
             "input_bytes": source.file_bytes,
@@ -182,16 +165,16 @@ def _predict(path: str, rules: Recipe, threads: int | None) -> dict[str, Any]:
         }
 
 
-def _entropy(planes: npt.NDArray[np.uint8]) -> float:
+def _entropy(array: npt.NDArray[Any], dtype: str, codec: Codec) -> float:
     """Order-0 entropy of the symbols, summed over planes, in bits per element."""
     bits = 0.0
-    for plane in planes:
+    for plane in symbol_planes(array, dtype, codec):
         counts = np.zeros(256, np.int64)
         for at in range(0, plane.size, _COUNTED):
             counts += np.bincount(plane[at : at + _COUNTED], minlength=256)
-        shares = counts[counts > 0] / plane.size
-        bits -= float((shares * np.log2(shares)).sum())
-    return abs(bits)
+        counts = counts[counts > 0]
+        bits -= float((counts * np.log2(counts / plane.size)).sum())
+    return abs(bits) / array.size
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -59,7 +59,7 @@ def _row(f: safe_open, entry: Entry) -> dict[str, Any]:
         "codec": codec,
         "config": entry.config,
         "weights": info.size,
-        "chunks": len(entry.lengths),
+        "chunks": 1 if entry.shared else len(entry.lengths),
         "stored_bytes": stored,
         "decoded_bytes": info.nbytes,
         "bits_per_weight": 8 * stored / info.size if info.size else None,

@@ -13,7 +13,7 @@ from qcodec.container import _fields
 from qcodec.container.reader import Contents, Entry, File
 from qcodec.errors import CorruptError, QCodecError, UnsupportedError
 from qcodec.io.qc import QcSource
-from qcodec.pipeline import Codec, decode_range, empty_output
+from qcodec.pipeline import Codec, decode_range, decode_together, empty_output
 
 _CHUNK = _fields.CHUNK_ELEMENTS
 _AT_ONCE = 16  # chunks decoded by one call
@@ -73,6 +73,9 @@ def _nbytes(entry: Entry) -> int:
 
 def _decode(data: File, entry: Entry, path: str, threads: int | None) -> Iterator[QCodecError]:
     """Problems of one tensor: one for each damaged chunk."""
+    if entry.shared is not None:
+        yield from _decode_shared(data, entry, path)
+        return
     where = f"{path}: tensor {entry.name!r}"
     try:
         codec = Codec.from_config(entry.config)
@@ -101,18 +104,36 @@ def _decode(data: File, entry: Entry, path: str, threads: int | None) -> Iterato
                     yield error
 
 
+def _decode_shared(data: File, entry: Entry, path: str) -> Iterator[QCodecError]:
+    """Problems of a shared chunk, told with the first of its tensors."""
+    assert entry.shared is not None
+    if entry.shared.members[0] is not entry:
+        return
+    where = f"{path}: tensor {entry.name!r}"
+    try:
+        codec = Codec.from_config(entry.config)
+        decode_together(codec, entry.shared, data.source, {}, {}, verify=True, where=where)
+    except QCodecError as error:
+        yield error if str(error).startswith(where) else type(error)(f"{where}: {error}")
+
+
 def _padding(data: File, entries: Iterable[Entry], path: str) -> Iterator[CorruptError]:
     """Problems between the chunks."""
-    at = _fields.HEADER_BYTES
+    places = []
     for entry in entries:
         for number, (offset, length) in enumerate(zip(entry.offsets, entry.lengths, strict=True)):
-            gap = int(offset) - at
-            if gap and any(data.read(at, gap)):
-                yield CorruptError(
-                    f"{path}: tensor {entry.name!r}: chunk {number}, byte {at}: the {gap} bytes "
-                    "before it are not all zero"
-                )
-            at = int(offset) + int(length)
+            places.append((int(offset), int(length), f"tensor {entry.name!r}: chunk {number}"))
+        if entry.shared is not None and entry.shared.members[0] is entry:
+            shared = entry.shared
+            places.append((shared.offset, shared.length, f"tensor {entry.name!r}: shared chunk"))
+    at = _fields.HEADER_BYTES
+    for offset, length, what in sorted(places):
+        gap = offset - at
+        if gap and any(data.read(at, gap)):
+            yield CorruptError(
+                f"{path}: {what}, byte {at}: the {gap} bytes before it are not all zero"
+            )
+        at = offset + length
 
 
 def _lookalikes(names: Iterable[str]) -> list[str]:

@@ -16,7 +16,7 @@ from libc.stdint cimport uint8_t, uint64_t
 MAGIC = bytes.fromhex("895143460d0a1a0a")
 END_MAGIC = bytes.fromhex("514346454e440d0a")
 MAJOR = 1
-MINOR = 0
+MINOR = 1
 HEADER_BYTES = 16
 TRAILER_BYTES = 48
 CHUNK_ELEMENTS = 1 << 20
@@ -29,6 +29,8 @@ MAX_ALL_NAMES_BYTES = 1 << 26
 MAX_RANK = 32
 MAX_ELEMENTS = 1 << 48
 MAX_CHUNK_BYTES = 1 << 32
+# FORMAT.md, "Tensor table": what the low bits of a tensor's place say.
+OWN, JOINS, CLOSES = 0, 1, 2
 
 cdef uint64_t C_CHUNK_ELEMENTS = CHUNK_ELEMENTS
 cdef uint64_t C_MAX_ELEMENTS = MAX_ELEMENTS
@@ -52,7 +54,7 @@ def pack_header():
 
 
 def check_header(bytes header):
-    """Check magic, version and features of the first 16 bytes."""
+    """Check magic, version and features of the first 16 bytes; returns the minor version."""
     if header[:8] != MAGIC:
         if MAGIC.startswith(header):
             raise TruncatedError("header ends early")
@@ -65,13 +67,14 @@ def check_header(bytes header):
     if len(header) < HEADER_BYTES:
         raise TruncatedError("header ends early")
     major, minor, features = struct.unpack_from("<HHI", header, 8)
-    if (major, minor) != (MAJOR, MINOR):
+    if major != MAJOR or minor > MINOR:
         raise UnsupportedError(
-            f"format version {major}.{minor}, but this reader knows {MAJOR}.{MINOR}: "
+            f"format version {major}.{minor}, but this reader knows {MAJOR}.0 to {MAJOR}.{MINOR}: "
             "a newer qcodec is needed"
         )
     if features:
         raise UnsupportedError(f"unknown feature flags {features:#x}: a newer qcodec is needed")
+    return minor
 
 
 def pack_trailer(uint64_t index_offset, json_length, table_length, tensors, index_hash, hasher):
@@ -81,7 +84,7 @@ def pack_trailer(uint64_t index_offset, json_length, table_length, tensors, inde
     return head + struct.pack("<Q", hasher(head, 0)) + END_MAGIC
 
 
-def parse_trailer(bytes trailer, uint64_t file_bytes, hasher):
+def parse_trailer(bytes trailer, uint64_t file_bytes, version, hasher):
     """(index offset, JSON length, table length, tensors, index hash), all within the file."""
     if trailer[40:] != END_MAGIC:
         raise TruncatedError("the file does not end with a .qc trailer: cut off, or bytes added")
@@ -91,7 +94,7 @@ def parse_trailer(bytes trailer, uint64_t file_bytes, hasher):
     offset, json_length, table_length, tensors, major, minor, index_hash = struct.unpack(
         "<QIIIHHQ", head
     )
-    if (major, minor) != (MAJOR, MINOR):
+    if (major, minor) != (MAJOR, version):
         raise CorruptError("trailer: its version is not the header's")
     if json_length > MAX_PART_BYTES or table_length > MAX_PART_BYTES:
         raise LimitError(f"index of {json_length} + {table_length} bytes, limit {MAX_PART_BYTES} each")
@@ -130,8 +133,8 @@ cdef class TableWriter:
         self._previous = b""
         self.tensors = 0
 
-    def add(self, bytes name, int dtype, shape, uint64_t codec, lengths, hashes):
-        """Append one tensor; `lengths` and `hashes` have an entry per chunk."""
+    def add(self, bytes name, int dtype, shape, uint64_t codec, int kind, lengths, hashes):
+        """Append one tensor; `lengths` and `hashes` have an entry per chunk that ends with it."""
         cdef Py_ssize_t shared = 0
         cdef Py_ssize_t most = min(len(name), len(self._previous))
         while shared < most and name[shared] == self._previous[shared]:
@@ -143,12 +146,16 @@ cdef class TableWriter:
         self._out.append(len(shape))
         for dim in shape:
             self._out += _varint(dim)
-        self._out += _varint(codec)
+        self._out += _varint(codec * 4 + kind)
         for length, digest in zip(lengths, hashes, strict=True):
-            self._out += _varint(length)
-            self._out += (<object>digest).to_bytes(8, "little")
+            self.add_chunk(length, digest)
         self._previous = name
         self.tensors += 1
+
+    def add_chunk(self, uint64_t length, digest):
+        """Append the record of a chunk that was still open at the end."""
+        self._out += _varint(length)
+        self._out += (<object>digest).to_bytes(8, "little")
 
     def getvalue(self):
         """The table so far."""
@@ -189,20 +196,52 @@ cdef class _Reader:
         return bytes(self.data[self.at - n : self.at])
 
 
-def parse_table(data, tensors, codecs, uint64_t first_offset, uint64_t end_offset):
+cdef class _Chunks:
+    """Where chunks lie: each begins where the one before it ended, or at the next alignment."""
+
+    cdef _Reader r
+    cdef uint64_t end
+    cdef uint64_t limit
+
+    def __init__(self, reader, first, limit):
+        self.r = reader
+        self.end = first
+        self.limit = limit
+
+    cdef (uint64_t, uint64_t) place(self, what) except *:
+        """Offset and length of the next chunk."""
+        cdef uint64_t length = self.r.varint()
+        if length < 1 or length > C_MAX_CHUNK_BYTES:
+            raise CorruptError(f"{what} of {length} bytes")
+        cdef uint64_t start = next_offset(self.end, length)
+        if start > self.limit or length > self.limit - start:
+            raise CorruptError(f"{what} reaches into the index")
+        self.end = start + length
+        return start, length
+
+    cdef uint64_t digest(self):
+        return int.from_bytes(self.r.take(8), "little")
+
+
+def parse_table(data, tensors, codecs, minor, uint64_t first_offset, uint64_t end_offset):
     """Entries of a tensor table, checked.
 
     Returns
     -------
-    list of tuple
-        (name, dtype code, shape, codec number, offsets, lengths, hashes); the last three are uint64
-        arrays with an entry per chunk.
+    rows : list of tuple
+        (name, dtype code, shape, codec number, offsets, lengths, hashes, shared); offsets, lengths and
+        hashes are uint64 arrays with an entry per chunk. `shared` is the number of the shared chunk
+        that the tensor lies in, or None.
+    shared : list of tuple
+        (offset, length, hash) of each shared chunk.
     """
     cdef _Reader r = _Reader(data)
-    cdef uint64_t end = first_offset
-    cdef uint64_t length, start, shared, suffix, count, n, dim, chunks, k
+    cdef _Chunks places = _Chunks(r, first_offset, end_offset)
+    cdef uint64_t length, start, shared, suffix, count, n, dim, chunks, k, kind
     cdef uint64_t[::1] o, s, h
     entries = []
+    open_chunks = {}
+    closed = []
     previous = b""
     seen = set()
     all_names = 0
@@ -244,8 +283,29 @@ def parse_table(data, tensors, codecs, uint64_t first_offset, uint64_t end_offse
         if empty:
             n = 0
         codec = r.varint()
+        kind = OWN
+        if minor >= 1:
+            codec, kind = codec // 4, codec % 4
+            if kind > <uint64_t>CLOSES:
+                raise CorruptError(f"tensor {name!r}: unknown kind of place")
         if codec >= codecs:
             raise CorruptError(f"tensor {name!r}: codec {codec} of {codecs}")
+        if kind != OWN:
+            lengths = np.empty(0, np.uint64)
+            key = (codec, dtype)
+            if key not in open_chunks:
+                open_chunks[key] = [len(closed), 0]
+                closed.append(None)
+            which = open_chunks[key]
+            which[1] += n
+            if n == 0 or which[1] > CHUNK_ELEMENTS:
+                raise CorruptError(f"tensor {name!r}: {n} elements do not fit its shared chunk")
+            entries.append((name, dtype, tuple(shape), codec, lengths, lengths, lengths, which[0]))
+            if kind == CLOSES:
+                del open_chunks[key]
+                start, length = places.place(f"tensor {name!r}: shared chunk")
+                closed[which[0]] = (start, length, places.digest())
+            continue
         chunks = n // C_CHUNK_ELEMENTS + (n % C_CHUNK_ELEMENTS != 0)
         if chunks * 9 > <uint64_t>(r.data.shape[0] - r.at):
             raise TruncatedError(f"tensor {name!r}: the table ends before its {chunks} chunks")
@@ -254,19 +314,16 @@ def parse_table(data, tensors, codecs, uint64_t first_offset, uint64_t end_offse
         hashes = np.empty(chunks, np.uint64)
         o, s, h = offsets, lengths, hashes
         for k in range(chunks):
-            length = r.varint()
-            if length < 1 or length > C_MAX_CHUNK_BYTES:
-                raise CorruptError(f"tensor {name!r}: chunk {k} of {length} bytes")
-            start = next_offset(end, length)
-            if start > end_offset or length > end_offset - start:
-                raise CorruptError(f"tensor {name!r}: chunk {k} reaches into the index")
-            end = start + length
+            start, length = places.place(f"tensor {name!r}: chunk {k}")
             o[k] = start
             s[k] = length
-            h[k] = int.from_bytes(r.take(8), "little")
-        entries.append((name, dtype, tuple(shape), codec, offsets, lengths, hashes))
+            h[k] = places.digest()
+        entries.append((name, dtype, tuple(shape), codec, offsets, lengths, hashes, None))
+    for which in open_chunks.values():
+        start, length = places.place(f"shared chunk {which[0]}")
+        closed[which[0]] = (start, length, places.digest())
     if r.at != r.data.shape[0]:
         raise CorruptError(f"tensor table: bytes after the last tensor, at {r.at}")
-    if end != end_offset:
-        raise CorruptError(f"the chunks end at byte {end}, the index begins at {end_offset}")
-    return entries
+    if places.end != end_offset:
+        raise CorruptError(f"the chunks end at byte {places.end}, the index begins at {end_offset}")
+    return entries, closed

@@ -1,8 +1,11 @@
 """Opens a .qc file or blob: header, trailer, index, all checked before anything is believed."""
 
+from __future__ import annotations
+
+import math
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from qcodec import _core
 from qcodec._arrays import DTYPE_NAMES
 from qcodec.container import _fields
 from qcodec.container.index import Index, codec_bytes
+from qcodec.container.packed import unpack_table
 from qcodec.errors import (
     CorruptError,
     LimitError,
@@ -25,8 +29,26 @@ _TAIL_BYTES = 65536  # read at once from the end: most files open with two reads
 
 
 @dataclass(frozen=True)
+class Shared:
+    """A chunk that several tensors share, each with all of its elements."""
+
+    offset: int
+    length: int
+    hash: int
+    members: list[Entry]
+
+    @property
+    def seed(self) -> int:
+        """Seed of the chunk's hash."""
+        return self.members[0].key
+
+
+@dataclass(frozen=True)
 class Entry:
-    """One stored tensor, as the index tells it. The codec is still its config."""
+    """One stored tensor, as the index tells it. The codec is still its config.
+
+    A tensor in a shared chunk has no chunks of its own: `offsets`, `lengths` and `hashes` are empty.
+    """
 
     number: int
     name: str
@@ -37,11 +59,30 @@ class Entry:
     offsets: npt.NDArray[np.uint64]
     lengths: npt.NDArray[np.uint64]
     hashes: npt.NDArray[np.uint64]
+    shared: Shared | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of its chunks."""
-        return int(self.lengths.sum())
+        """Bytes of its chunks; of a shared chunk, its elements' part."""
+        if self.shared is None:
+            return int(self.lengths.sum())
+        before = 0
+        for member in self.shared.members:
+            if member.number == self.number:
+                break
+            before += member.size
+        total = sum(member.size for member in self.shared.members)
+        return share(self.shared.length, before, self.size, total)
+
+
+def share(length: int, before: int, n: int, total: int) -> int:
+    """Bytes of a shared chunk that n of its `total` elements answer for, behind `before` others."""
+    return length * (before + n) // total - length * before // total
 
 
 class Bytes:
@@ -102,7 +143,7 @@ class Contents:
     def _read(self, data: Bytes | File) -> None:
         if data.size == 0:
             raise TruncatedError("empty file")
-        _fields.check_header(data.read(0, _fields.HEADER_BYTES))
+        minor = _fields.check_header(data.read(0, _fields.HEADER_BYTES))
         if data.size < _fields.HEADER_BYTES + _fields.TRAILER_BYTES:
             raise TruncatedError(f"{data.size} bytes are too few for a .qc file")
         start = max(0, data.size - _TAIL_BYTES)
@@ -110,7 +151,7 @@ class Contents:
         if len(tail) != data.size - start:
             raise TruncatedError("the file became shorter while it was read")
         offset, json_length, table_length, tensors, digest = _fields.parse_trailer(
-            tail[-_fields.TRAILER_BYTES :], data.size, _core.xxh3_64
+            tail[-_fields.TRAILER_BYTES :], data.size, minor, _core.xxh3_64
         )
         length = json_length + table_length
         raw = tail[offset - start :][:length] if offset >= start else data.read(offset, length)
@@ -122,7 +163,8 @@ class Contents:
         self.index_bytes = length
         self.metadata = index.metadata
         self.source = index.source
-        self.entries = _entries(index, raw[json_length:], tensors, offset)
+        table = raw[json_length:] if minor == 0 else unpack_table(raw[json_length:])
+        self.entries = _entries(index, table, tensors, minor, offset)
         self.aliases = index.aliases
         for name, target in self.aliases.items():
             if len(name.encode()) > _fields.MAX_NAME_BYTES:
@@ -135,16 +177,21 @@ class Contents:
         return self.entries[self.aliases.get(name, name)]
 
 
-def _entries(index: Index, table: bytes, tensors: int, end: int) -> dict[str, Entry]:
+def _entries(
+    index: Index, table: bytes, tensors: int, minor: int, end: int
+) -> dict[str, Entry]:
     keys = [_core.xxh3_64(codec_bytes(config), 0) for config in index.codecs]
     if len(set(keys)) != len(keys):
         raise CorruptError("index: a codec is listed twice")
     entries = {}
-    rows = _fields.parse_table(table, tensors, len(keys), _fields.HEADER_BYTES, end)
-    for number, (name, dtype, shape, codec, offsets, lengths, hashes) in enumerate(rows):
+    rows, chunks = _fields.parse_table(
+        table, tensors, len(keys), minor, _fields.HEADER_BYTES, end
+    )
+    shared = [Shared(*chunk, members=[]) for chunk in chunks]
+    for number, (name, dtype, shape, codec, offsets, lengths, hashes, joins) in enumerate(rows):
         if dtype not in DTYPE_NAMES:
             raise UnsupportedError(f"tensor {name!r}: unknown dtype code {dtype}")
-        entries[name] = Entry(
+        entries[name] = entry = Entry(
             number,
             name,
             DTYPE_NAMES[dtype],
@@ -154,5 +201,8 @@ def _entries(index: Index, table: bytes, tensors: int, end: int) -> dict[str, En
             offsets,
             lengths,
             hashes,
+            None if joins is None else shared[joins],
         )
+        if entry.shared is not None:
+            entry.shared.members.append(entry)
     return entries

@@ -1,7 +1,7 @@
 """Writes a .qc file front to back in constant memory: chunks, then index, then trailer."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
@@ -10,6 +10,7 @@ from qcodec import _core
 from qcodec._arrays import DTYPE_CODES
 from qcodec.container import _fields
 from qcodec.container.index import Index, codec_bytes
+from qcodec.container.packed import pack_table
 from qcodec.errors import InputError, LimitError
 
 
@@ -40,6 +41,7 @@ class Writer:
         self._aliases: dict[str, str] = {}
         self._metadata = _check_metadata(metadata or {})
         self._source: dict[str, str] = {}
+        self._open: dict[tuple[int, str], int] = {}  # shared chunks: codec and dtype to hash seed
         self._at = 0
         self._write(_fields.pack_header())
 
@@ -58,26 +60,63 @@ class Writer:
         InputError, LimitError
             The name is taken or too long, the rank too high, or there are too many tensors.
         """
+        raw, number = self._check(name, shape), self._codec(config)
+        key = self._key(config, self._table.tensors)
+        records = [self._put(chunk, key ^ k) for k, chunk in enumerate(chunks)]
+        lengths = [length for length, _ in records]
+        hashes = [digest for _, digest in records]
+        self._table.add(raw, DTYPE_CODES[dtype], shape, number, _fields.OWN, lengths, hashes)
+        self._names.add(name)
+        return sum(lengths)
+
+    def join(
+        self,
+        name: str,
+        dtype: str,
+        shape: tuple[int, ...],
+        config: dict[str, Any],
+        chunk: bytes | None = None,
+    ) -> None:
+        """Put a tensor into the shared chunk that is open for its codec and dtype.
+
+        With `chunk`, it is the last of them, and these are the bytes of all. Chunks still open at
+        the end are given to `finish`.
+        """
+        raw, number = self._check(name, shape), self._codec(config)
+        slot = (number, dtype)
+        key = self._open.setdefault(slot, self._key(config, self._table.tensors))
+        kind, records = _fields.JOINS, []
+        if chunk is not None:
+            kind, records = _fields.CLOSES, [self._put(chunk, key)]
+            del self._open[slot]
+        lengths = [length for length, _ in records]
+        hashes = [digest for _, digest in records]
+        self._table.add(raw, DTYPE_CODES[dtype], shape, number, kind, lengths, hashes)
+        self._names.add(name)
+
+    def _check(self, name: str, shape: tuple[int, ...]) -> bytes:
         raw = self._check_name(name)
         if len(shape) > _fields.MAX_RANK:
             raise LimitError(f"tensor {name!r}: rank {len(shape)}, limit {_fields.MAX_RANK}")
         if self._table.tensors >= _fields.MAX_TENSORS:
             raise LimitError(f"more than {_fields.MAX_TENSORS} tensors")
+        return raw
+
+    def _codec(self, config: dict[str, Any]) -> int:
         config_bytes = codec_bytes(config)
-        key = _core.xxh3_64(config_bytes, 0) ^ (self._table.tensors << 32)
-        lengths: list[int] = []
-        hashes: list[int] = []
-        for number, chunk in enumerate(chunks):
-            self._pad(_fields.next_offset(self._at, len(chunk)) - self._at)
-            self._write(chunk)
-            lengths.append(len(chunk))
-            hashes.append(_core.xxh3_64(chunk, key ^ number))
         if config_bytes not in self._codecs:
             self._codecs[config_bytes] = len(self._codecs)
             self._configs.append(config)
-        self._table.add(raw, DTYPE_CODES[dtype], shape, self._codecs[config_bytes], lengths, hashes)
-        self._names.add(name)
-        return sum(lengths)
+        return self._codecs[config_bytes]
+
+    def _key(self, config: dict[str, Any], tensor: int) -> int:
+        return _core.xxh3_64(codec_bytes(config), 0) ^ (tensor << 32)
+
+    def _put(self, chunk: bytes | memoryview, seed: int) -> tuple[int, int]:
+        """Length and hash of a chunk, which now stands in the file."""
+        self._pad(_fields.next_offset(self._at, len(chunk)) - self._at)
+        self._write(chunk)
+        return len(chunk), _core.xxh3_64(chunk, seed)
 
     def alias(self, name: str, target: str) -> None:
         """Let `name` stand for the stored tensor `target` as well."""
@@ -89,8 +128,13 @@ class Writer:
         """Remember how the tensors came, so that the same file can be made again."""
         self._source = source
 
-    def finish(self) -> int:
-        """Write index and trailer; returns the bytes of the whole file."""
+    def finish(self, chunks: Sequence[bytes] = ()) -> int:
+        """Write shared chunks still open, in the order they were opened, then index and trailer.
+
+        Returns the bytes of the whole file.
+        """
+        for seed, chunk in zip(self._open.values(), chunks, strict=True):
+            self._table.add_chunk(*self._put(chunk, seed))
         index = Index(
             aliases=self._aliases,
             codecs=self._configs,
@@ -98,7 +142,7 @@ class Writer:
             source=self._source,
         )
         head = index.to_bytes()
-        table = self._table.getvalue()
+        table = pack_table(self._table.getvalue())
         if max(len(head), len(table)) > _fields.MAX_PART_BYTES:
             raise LimitError(f"the index is larger than {_fields.MAX_PART_BYTES} bytes")
         offset = self._at

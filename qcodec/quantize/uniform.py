@@ -6,9 +6,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qcodec._arrays import check_int
+import numpy.typing as npt
+
+from qcodec._arrays import check_float, check_int, varint
 from qcodec.registry import register
-from qcodec.stages import Quantizer
+from qcodec.stages import Part, Quantizer, Symbols, added
+
+# FORMAT.md, "uniform": bits of the form, and the largest escaped value.
+_SHIFTS, _STEP_SCALE, _SAME_SHIFTS = 4, 8, 16
+_MAX_ESCAPE = 2**24
+_MAX_PROFILE = 2**18
 
 
 @register
@@ -37,6 +44,17 @@ class Uniform(Quantizer):
         True: integers lie in ``-(2**(bits-1) - 1) .. 2**(bits-1) - 1``, and 1 bit means plus or
         minus the mean magnitude. False: ``2**bits`` values from the group's smallest to its largest
         weight, with an integer zero point, so that zero stays exact wherever the range holds it.
+    rdo : float, default 0
+        Rate-distortion optimisation: the squared error, in squares of the step, that saving one bit
+        is worth; 0..1, and 0.1 is a good start. Integers are then chosen by error and by what their
+        symbols cost, not by error alone. Only with `step`.
+    dead_zone : float, default 0
+        By how many steps a magnitude must pass the middle between two integers to be rounded up,
+        0..0.5. Only with `step`.
+    profile : bool, default False
+        Store scale factors of rows, input channels and kernel positions, in quarter octaves, and
+        code symbols in classes of equal scale. Values do not change; convolutions become
+        smaller. Only with `step`.
 
     Raises
     ------
@@ -46,7 +64,8 @@ class Uniform(Quantizer):
     Notes
     -----
     Encoding raises `InputError` at the first NaN or infinity, and where a weight is more than 2**24
-    steps from zero. Fitted scales are rounded up to 9 significant bits, so that a file stores them
+    steps from zero. With `rdo` or `dead_zone`, values are the centroids of their cells, where storing those
+    pays; a weight may then be off by more than half a step. Fitted scales are rounded up to 9 significant bits, so that a file stores them
     in two bytes; a group whose scale would be below the smallest normal float32 decodes to zeros.
 
     References
@@ -70,6 +89,9 @@ class Uniform(Quantizer):
     axis: int | None = None
     group: int | None = None
     symmetric: bool = True
+    rdo: float = added("1.1", 0.0)
+    dead_zone: float = added("1.1", 0.0)
+    profile: bool = added("1.1", False)
 
     def __post_init__(self) -> None:
         if (self.bits is None) == (self.step is None):
@@ -86,8 +108,14 @@ class Uniform(Quantizer):
             check_int("group", self.group, 1, 2**20)
         if self.axis is not None and self.group is not None:
             raise ValueError("uniform takes axis or group, not both")
+        for name, most in (("rdo", 1.0), ("dead_zone", 0.5)):
+            object.__setattr__(self, name, check_float(name, getattr(self, name), 0.0, most))
+        if not isinstance(self.profile, bool):
+            raise TypeError("profile must be True or False")
         if self.step is not None:
             self._check_step(self.step)
+        elif self.rdo or self.dead_zone or self.profile:
+            raise ValueError("rdo, dead_zone and profile need a step")
 
     def _check_step(self, step: object) -> None:
         if isinstance(step, bool) or not isinstance(step, int | float):
@@ -111,7 +139,22 @@ class Uniform(Quantizer):
             inner, dim = math.prod(shape[axis + 1 :]), shape[axis]
         elif self.group is not None:
             inner, dim = self.group, -(-n // self.group)
-        return {"inner": inner, "dim": dim, "bits": self.bits or 0, "symmetric": self.symmetric}
+        return {
+            "inner": inner,
+            "dim": dim,
+            "bits": self.bits or 0,
+            "symmetric": self.symmetric,
+            "step": self.step or 0.0,
+        } | (self._profile_options(shape) if self.profile else {})
+
+    def _profile_options(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """Axes of the profile: none for vectors, whose elements would be rows of one."""
+        if len(shape) < 2:
+            return {}
+        channels, positions = shape[1], math.prod(shape[2:])
+        if channels + positions > _MAX_PROFILE:
+            raise ValueError(f"a profile of {channels} + {positions} codes, at most {_MAX_PROFILE}")
+        return {"profile": True, "channels": max(channels, 1), "positions": max(positions, 1)}
 
     def _check_axis(self, rank: int) -> int:
         """The axis counted from 0; a tensor may have too few for it."""
@@ -126,3 +169,66 @@ class Uniform(Quantizer):
             return np.array([self.step], np.float32), np.empty(0, np.int32)
         scales, zero_points = job.fit(data)
         return scales, zero_points
+
+    @property
+    def takes_coefficients(self) -> bool:
+        """Where one scale serves the whole tensor."""
+        return self.axis is None and self.group is None
+
+    @property
+    def reach(self) -> float:
+        """Within 2**24 steps of zero."""
+        return min(_MAX_ESCAPE * self.step, super().reach) if self.step else super().reach
+
+    @property
+    def searches(self) -> bool:
+        """With `rdo` and `dead_zone`; `profile` as well, for its symbols wait for others'."""
+        return self.rdo > 0 or self.dead_zone > 0 or self.profile
+
+    def symbols(self, parts: list[Part]) -> Symbols:
+        """With a step, integers of all parts are chosen together, for they share coding tables."""
+        if self.step is None:
+            return super().symbols(parts)
+        if not (self.rdo or self.dead_zone):
+            step = np.float32(self.step)
+            plain = [np.rint(part.values / step).astype(np.int32) for part in parts]
+            return _pack_levels(plain, np.zeros(0, np.int8))
+        from qcodec.search.uniform import choose_levels
+
+        levels, shifts = choose_levels(
+            [part.values for part in parts],
+            [part.classes for part in parts],
+            np.float32(self.step),
+            self.rdo,
+            self.dead_zone,
+        )
+        return _pack_levels(levels, shifts)
+
+
+def _pack_levels(levels: list[npt.NDArray[np.int32]], shifts: npt.NDArray[np.int8]) -> Symbols:
+    """Sections and symbols of integers whose scale is the step."""
+    joint = np.concatenate(levels)
+    magnitude = np.abs(joint)
+    reach = int(magnitude.max())
+    wide = int(np.count_nonzero(magnitude > 127))
+    if reach <= 127:
+        width = max(1, 1 + reach.bit_length())
+    else:  # an escape costs 32 bits, a second plane 8 bits an element
+        width = 8 if wide <= joint.size // 32 else 16
+    zero = 1 << (width - 1)
+    escaped = magnitude >= max(zero, 2)
+    symbols = np.where(escaped, 0, joint + zero)
+    planes = [symbols] if width < 16 else [symbols >> 8, symbols & 255]
+    sections = []
+    at = 0
+    for k, part in enumerate(levels):
+        out = part[escaped[at : at + part.size]]
+        at += part.size
+        form = _STEP_SCALE
+        table = b""
+        if shifts.size and width <= 8:
+            form |= _SAME_SHIFTS if k else _SHIFTS
+            table = b"" if k else bytes([shifts.size]) + shifts.tobytes()
+        head = bytes([form, width]) + varint(out.size)
+        sections.append(head + table + out.astype("<i4").tobytes())
+    return Symbols(sections, [p.astype(np.uint8) for p in planes], [min(width, 8)] * len(planes))

@@ -1,1 +1,1 @@
-"""Invertible maps of floats in front of a quantizer."""
+"""Transforms: one class per file, the kernel of the same name in ``csrc/transform``."""

@@ -100,7 +100,7 @@ def test_a_duplicate_name_ends_with_2(folder):
 
 def test_a_kept_header_that_lies_ends_with_2(folder):
     from qcodec.container.writer import Writer
-    from qcodec.files import add_tensor
+    from qcodec.packing import add_tensor
     from qcodec.pipeline import parse
 
     text = '{"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'

@@ -183,7 +183,7 @@ def test_verify_of_a_file_that_does_not_open_ends_with_2(tmp_path):
 
 def test_a_codec_of_the_future_is_shown_and_leaves_other_tensors_checked(tmp_path):
     from qcodec.container.writer import Writer
-    from qcodec.files import add_tensor
+    from qcodec.packing import add_tensor
     from qcodec.pipeline import parse
 
     with open(tmp_path / "m.qc", "wb") as stream:

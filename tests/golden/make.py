@@ -20,7 +20,7 @@ import reference  # noqa: E402
 
 import qcodec  # noqa: E402
 from qcodec.container.writer import Writer  # noqa: E402
-from qcodec.files import add_tensor  # noqa: E402
+from qcodec.packing import add_tensor  # noqa: E402
 
 QUANTIZERS = {
     "lossless": "lossless",

@@ -1,0 +1,206 @@
+#include "pipeline/parts.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/bytes.hpp"
+#include "pipeline/plane.hpp"
+#include "quantize/floats.hpp"
+#include "transform/dct.hpp"
+
+namespace qc {
+namespace {
+
+constexpr unsigned kProfileBits = 6;
+
+std::size_t total(std::span<const Part> parts) noexcept {
+    std::size_t n = 0;
+    for (const Part& part : parts) n += part.range.count;
+    return n;
+}
+
+// Sections of all parts: passes over them, and says how wide the planes are.
+Status pass_sections(const Codec& codec, std::span<const Part> parts, ByteReader& in,
+                     Workspace& workspace, ChunkState& state) {
+    for (std::size_t k = 0; k < parts.size(); ++k) {
+        const ChunkState before = state;
+        QC_TRY(codec.quantizer->open(*parts[k].spec, parts[k].range, in, workspace, state));
+        if (k == 0) continue;
+        if (state.planes != before.planes ||
+            !std::equal(state.bits, state.bits + state.planes, before.bits)) {
+            return corrupt("chunk: its tensors have symbols of different widths", in.at());
+        }
+    }
+    return kOkStatus;
+}
+
+Status read_classes(const Codec& codec, std::span<const Part> parts, ByteReader& in,
+                    Workspace& workspace, std::uint8_t* classes) {
+    std::uint64_t codes = 0;
+    for (const Part& part : parts) codes += profile_codes(*part.spec, part.range);
+    if (codes > kChunk) return corrupt("chunk: a profile of more than 2^20 codes", in.at());
+    std::uint8_t* profile = nullptr;
+    if (codes > 0) {
+        profile = workspace.get(Workspace::kConvert, static_cast<std::size_t>(codes));
+        QC_TRY(read_whole_stream(in, *codec.coder, static_cast<std::size_t>(codes), kProfileBits, workspace,
+                           profile));
+    }
+    for (const Part& part : parts) {
+        element_classes(*codec.quantizer, part, profile, classes);
+        profile += profile_codes(*part.spec, part.range);
+        classes += part.range.count;
+    }
+    return kOkStatus;
+}
+
+// Symbols of the chunk, block by block, whatever their order.
+class Symbols {
+public:
+    Status open(const Codec& codec, std::span<const Part> parts, ByteReader& in,
+                Workspace& workspace, ChunkState& state) {
+        const std::size_t n = total(parts);
+        planes_ = state.planes;
+        whole_ = codec.quantizer->next_plane != nullptr;
+        const std::uint8_t* classes = nullptr;
+        const auto ordered = [&](const Part& p) { return is_ordered(*codec.quantizer, *p.spec); };
+        if (std::any_of(parts.begin(), parts.end(), ordered)) {
+            std::uint8_t* const made = workspace.get(Workspace::kClasses, n);
+            QC_TRY(read_classes(codec, parts, in, workspace, made));
+            classes = made;
+        }
+        std::uint8_t* symbols = workspace.get(Workspace::kSymbols, planes_ * n);
+        for (unsigned k = 0; k < planes_; ++k, symbols += n) {
+            std::size_t count = n;
+            unsigned bits = state.bits[k];
+            if (whole_) {
+                QC_TRY(codec.quantizer->next_plane(*parts[0].spec, parts[0].range, state, k, plane_,
+                                                   count, bits));
+                if (count > n) return corrupt("chunk: a plane of too many symbols", in.at());
+            }
+            plane_[k] = symbols;
+            if (count > 0) QC_TRY(read_whole_stream(in, *codec.coder, count, bits, workspace, symbols));
+        }
+        if (classes != nullptr) {
+            ordered_ = true;
+            reader_ = OrderedReader(classes, n);
+            std::uint8_t* const gather = workspace.get(Workspace::kGather, planes_ * kBlock);
+            for (unsigned k = 0; k < planes_; ++k) gathered_[k] = gather + k * kBlock;
+        }
+        return kOkStatus;
+    }
+
+    // The next n <= kBlock symbols of each plane; whole planes where `inverse` wants those.
+    const std::uint8_t* const* next(std::size_t n) noexcept {
+        if (ordered_) {
+            reader_.next(plane_, planes_, n, gathered_);
+            return gathered_;
+        }
+        if (whole_) return plane_;
+        for (unsigned k = 0; k < planes_; ++k) {
+            at_[k] = plane_[k];
+            plane_[k] += n;
+        }
+        return at_;
+    }
+
+private:
+    unsigned planes_ = 0;
+    bool whole_ = false;
+    bool ordered_ = false;
+    const std::uint8_t* plane_[Workspace::kPlanes] = {};
+    const std::uint8_t* at_[Workspace::kPlanes] = {};
+    std::uint8_t* gathered_[Workspace::kPlanes] = {};
+    OrderedReader reader_{nullptr, 0};
+};
+
+struct Target {
+    std::uint8_t* at;
+    DType dtype;
+    std::size_t item;
+
+    void put(std::size_t element, const float* values, std::size_t n) const {
+        from_f32.pick()(values, n, at + element * item, dtype);
+    }
+};
+
+Status decode_plain(const Codec& codec, const Part& part, Symbols& symbols, ChunkState& state,
+                    const Target& to, Workspace& workspace) {
+    for (std::size_t at = 0; at < part.range.count; at += kBlock) {
+        const std::size_t n = std::min(kBlock, part.range.count - at);
+        QC_TRY(codec.quantizer->inverse(*part.spec, part.range, state, symbols.next(n), at, n,
+                                        to.at + at * to.item, to.dtype, workspace));
+    }
+    return kOkStatus;
+}
+
+Status decode_blocks(const Codec& codec, const Part& part, Symbols& symbols, ChunkState& state,
+                     const Target& to, Workspace& workspace) {
+    const BlockGrid grid(part.spec->block, part.spec->columns, part.range.first, part.range.count);
+    float* const values = workspace.get_as<float>(Workspace::kCoefficients, kBlock);
+    const auto inverse = [&](std::size_t at, std::size_t n) {
+        return codec.quantizer->inverse(*part.spec, part.range, state, symbols.next(n), at, n,
+                                        reinterpret_cast<std::uint8_t*>(values), DType::kF32,
+                                        workspace);
+    };
+    const std::size_t area = grid.area();
+    const std::size_t step = kBlock / area;
+    for (std::size_t b = 0; b < grid.blocks(); b += step) {
+        const std::size_t n = std::min(step, grid.blocks() - b);
+        QC_TRY(inverse(b * area, n * area));
+        inverse_dct(values, grid.side(), n);
+        if (grid.consecutive()) {
+            to.put(grid.row_of_block(b, 0), values, n * area);
+            continue;
+        }
+        for (std::size_t k = 0; k < n; ++k) {
+            for (unsigned r = 0; r < grid.side(); ++r) {
+                to.put(grid.row_of_block(b + k, r), values + k * area + r * grid.side(), grid.side());
+            }
+        }
+    }
+    Status status;
+    std::size_t at = grid.blocks() * area;
+    grid.for_rest([&](std::size_t element, std::size_t count) {
+        for (std::size_t i = 0; i < count && status.ok(); i += kBlock) {
+            const std::size_t n = std::min(kBlock, count - i);
+            status = inverse(at, n);
+            if (status.ok()) to.put(element + i, values, n);
+            at += n;
+        }
+    });
+    return status;
+}
+
+}  // namespace
+
+Status decode_parts(const Codec& codec, std::span<const Part> parts,
+                    std::span<const PartOutput> outputs, std::span<const std::uint8_t> bytes,
+                    Workspace& workspace) {
+    if (parts.size() > 1 && codec.quantizer->next_plane != nullptr) {
+        return corrupt("chunk: a quantizer that takes no tensors together");
+    }
+    ByteReader in(bytes);
+    ChunkState state;
+    QC_TRY(pass_sections(codec, parts, in, workspace, state));
+    Symbols symbols;
+    QC_TRY(symbols.open(codec, parts, in, workspace, state));
+    if (in.left() != 0) return corrupt("chunk: bytes after the last stream", in.at());
+
+    // Sections are read a second time, each just before its part: only one is kept at a time.
+    ByteReader sections(bytes);
+    ChunkState one;
+    for (std::size_t k = 0; k < parts.size(); ++k) {
+        const Part& part = parts[k];
+        QC_TRY(codec.quantizer->open(*part.spec, part.range, sections, workspace, one));
+        PartOutput output = outputs[k];
+        const std::size_t item = item_bytes(output.dtype);
+        if (output.at == nullptr) output.at = workspace.get(Workspace::kPartial, part.range.count * item);
+        const Target to{output.at, output.dtype, item};
+        QC_TRY(part.spec->block != 0 ? decode_blocks(codec, part, symbols, one, to, workspace)
+                                     : decode_plain(codec, part, symbols, one, to, workspace));
+        QC_TRY(codec.quantizer->finish(one));
+    }
+    return kOkStatus;
+}
+
+}  // namespace qc

@@ -1,0 +1,27 @@
+// pipeline/parts.hpp - chunks that hold the elements of several tensors, or symbols in another order, or
+// coefficients of a transform: everything that is not one plain run of elements (pipeline/chunk.hpp).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/status.hpp"
+#include "core/workspace.hpp"
+#include "pipeline/codec.hpp"
+#include "pipeline/order.hpp"
+
+namespace qc {
+
+struct PartOutput {
+    std::uint8_t* at;  // null: the part is checked, and goes nowhere
+    DType dtype;
+};
+
+// All elements of all parts of a chunk. Runs on untrusted bytes.
+//   requires  parts not empty, together at most kChunk elements; outputs as many      [binding]
+Status decode_parts(const Codec& codec, std::span<const Part> parts,
+                    std::span<const PartOutput> outputs, std::span<const std::uint8_t> bytes,
+                    Workspace& workspace);
+
+}  // namespace qc

@@ -1,0 +1,21 @@
+// quantize/lookup.hpp - symbols to elements by a table: codebooks, and grids with shifted points.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "quantize/dtype.hpp"
+#include "simd/isa.hpp"
+
+namespace qc {
+
+inline constexpr std::size_t kTableBytes = 256 * 8;
+
+// out[i] = table[symbols[i]], elements of 2, 4 or 8 bytes. The table has 256 entries, aligned to 64; symbols are
+// below 2^bits.
+using LookupFn = void (*)(const std::uint8_t* symbols, unsigned bits, std::size_t n,
+                          const std::uint8_t* table, std::size_t item, std::uint8_t* out);
+
+extern const Variants<LookupFn> lookup;
+
+}  // namespace qc

@@ -1,0 +1,178 @@
+"""Integers for `uniform` and `dithered`: by error alone, or by error and what coding them costs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from qcodec.search._jit import kernel
+from qcodec.search._log2 import log2
+
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+U8 = npt.NDArray[np.uint8]
+
+# Beyond this magnitude all integers cost the same: too rare for tables of their own.
+_MAX_PRICED = 127
+# Symbols that the whole chunk lends to the statistics of one class.
+_PRIOR = 24.0
+_PASSES = 5
+# Squared error, in squares of the step, that a bit is worth at high rate: 2 ln 2 / 12.
+_NATURAL_RDO = 0.1155
+# FORMAT.md, "uniform": shifts of reconstruction points, in this part of a step.
+_SHIFT_UNIT = 128
+_MAX_SHIFTS = 31
+
+
+def choose_levels(
+    values: Sequence[F32],
+    classes: Sequence[U8 | None],
+    step: np.float32,
+    rdo: float,
+    dead_zone: float,
+) -> tuple[list[I32], npt.NDArray[np.int8]]:
+    """Integers of the parts of a chunk, and shifts of the points that they stand for.
+
+    Parameters
+    ----------
+    values : sequence of float32 arrays, shape (n,) each
+        Finite, within 2**24 steps of zero.
+    classes : sequence of uint8 arrays or None
+        Class of each value; symbols of one class share coding tables. None: all are of one class.
+    step : float32
+        Distance of neighbouring integers, > 0.
+    rdo : float
+        Squared error, in squares of the step, that one bit is worth; 0 looks at the error alone.
+    dead_zone : float
+        By how many steps a magnitude must pass the middle to be rounded up.
+
+    Returns
+    -------
+    levels : list of int32 arrays
+        As `values`.
+    shifts : int8 array, shape (m,), m <= 31
+        Magnitude j stands for ``(j - shifts[j - 1] / 128) * step``; empty where that does not pay.
+
+    References
+    ----------
+    .. [1] P. Chou, T. Lookabaugh, R. Gray, "Entropy-constrained vector quantization", IEEE Trans.
+       ASSP 37(1), 1989.
+    """
+    x = np.concatenate(values) / step
+    kinds = np.zeros(0, np.uint8) if classes[0] is None else np.concatenate(classes)  # type: ignore[arg-type]
+    levels = np.empty(x.size, np.int32)
+    if dead_zone > 0:
+        _round_beyond(x, np.float32(0.5 - dead_zone), levels)
+    else:
+        levels[:] = np.rint(x)
+    shifts = np.zeros(0, np.int8)
+    if rdo > 0:
+        most = min(int(np.abs(levels).max()), _MAX_PRICED)
+        for _ in range(_PASSES):
+            rates = _rates(levels, kinds, most)
+            _choose(x, kinds, rates, _points(shifts, most), np.float32(rdo), levels)
+            shifts = _shifts(x, levels, rdo)
+    elif dead_zone > 0:
+        shifts = _shifts(x, levels, _NATURAL_RDO)
+    ends = np.cumsum([part.size for part in values])
+    return np.split(levels, ends[:-1]), shifts
+
+
+def _points(shifts: npt.NDArray[np.int8], most: int) -> F32:
+    """Magnitudes 0..most as they are decoded, in steps."""
+    points = np.arange(most + 1, dtype=np.float32)
+    m = min(shifts.size, most)
+    points[1 : m + 1] -= shifts[:m].astype(np.float32) / _SHIFT_UNIT
+    return points
+
+
+def _shifts(x: F32, levels: I32, price: float) -> npt.NDArray[np.int8]:
+    """Centroids of the cells, as shifts, where they save more than their bytes are worth."""
+    count, total = _cells(x, levels)
+    m = int(np.flatnonzero(count).max(initial=-1)) + 1
+    shifts = np.zeros(m, np.int8)
+    gain = 0.0
+    for j in range(m):
+        if count[j] > 0:
+            off = total[j] / count[j]  # how far the mean magnitude is below j + 1
+            shift = min(max(round(off * _SHIFT_UNIT), -127), 127)
+            shifts[j] = shift
+            gain += count[j] * (2 * off - shift / _SHIFT_UNIT) * (shift / _SHIFT_UNIT)
+    return shifts if gain > price * 8 * (m + 1) else np.zeros(0, np.int8)
+
+
+def _rates(levels: I32, classes: U8, most: int) -> F32:
+    """Bits of each integer -most..most in each class, from the counts of the last choice."""
+    kinds = 1 if classes.size == 0 else int(classes.max()) + 1
+    counts = np.zeros((kinds, 2 * most + 1), np.int64)
+    _count(levels, classes, counts)
+    rates = np.empty(counts.shape, np.float32)
+    _price(counts, _PRIOR, rates)
+    return rates
+
+
+@kernel
+def _round_beyond(x: F32, half: float, levels: I32) -> None:
+    for i in range(x.size):
+        q = np.int32(np.floor(abs(x[i]) + half))
+        levels[i] = q if x[i] > 0 else -q
+
+
+@kernel
+def _cells(x: F32, levels: I32) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    count = np.zeros(_MAX_SHIFTS, np.int64)
+    total = np.zeros(_MAX_SHIFTS, np.float64)
+    for i in range(x.size):
+        q = abs(levels[i])
+        if 1 <= q <= _MAX_SHIFTS:
+            value = x[i] if levels[i] > 0 else -x[i]
+            count[q - 1] += 1
+            total[q - 1] += q - np.float64(value)
+    return count, total
+
+
+@kernel
+def _count(levels: I32, classes: U8, counts: npt.NDArray[np.int64]) -> None:
+    most = counts.shape[1] // 2
+    for i in range(levels.size):
+        at = min(max(levels[i] + most, 0), 2 * most)
+        counts[classes[i] if classes.size > 0 else 0, at] += 1
+
+
+@kernel
+def _price(counts: npt.NDArray[np.int64], prior: float, rates: F32) -> None:
+    kinds, size = counts.shape
+    pooled = np.zeros(size, np.float64)
+    everything = 0.0
+    for k in range(kinds):
+        for s in range(size):
+            pooled[s] += counts[k, s]
+            everything += counts[k, s]
+    for k in range(kinds):
+        total = 0.0
+        for s in range(size):
+            total += counts[k, s]
+        for s in range(size):
+            lent = prior * (pooled[s] + 0.25) / (everything + 0.25 * size)
+            rates[k, s] = log2(total + prior) - log2(counts[k, s] + lent)
+
+
+@kernel
+def _choose(x: F32, classes: U8, rates: F32, points: F32, rdo: np.float32, levels: I32) -> None:
+    most = points.size - 1
+    for i in range(x.size):
+        magnitude = abs(x[i])
+        if magnitude >= most:
+            continue  # at the end of the grid, or beyond: stays rounded
+        k = classes[i] if classes.size > 0 else 0
+        sign = 1 if x[i] > 0 else -1
+        near = np.int32(magnitude + np.float32(0.5))
+        best = np.int32(0)
+        least = magnitude * magnitude + rdo * rates[k, most]
+        for q in range(max(near - 1, 1), min(near + 1, most) + 1):
+            off = magnitude - points[q]
+            cost = off * off + rdo * rates[k, most + sign * q]
+            if cost < least:
+                least = cost
+                best = q
+        levels[i] = sign * best
