@@ -15,7 +15,7 @@ from qcodec.errors import (
     UnsupportedError,
 )
 from qcodec.files import load_file, save_file
-from qcodec.pipeline import Bitpack, Codec, Dct, Huffman, Lossless, Rans, Uniform, ZeroRun, parse
+from qcodec.pipeline import Bitpack, Codec, Dct, Dithered, Huffman, Lossless, Rans, Uniform, ZeroRun, parse
 from qcodec.reading import safe_open
 from qcodec.recipe import Recipe, Rule
 
@@ -26,6 +26,7 @@ __all__ = [
     "Codec",
     "CorruptError",
     "Dct",
+    "Dithered",
     "Huffman",
     "InputError",
     "LimitError",

@@ -87,6 +87,16 @@ def check_float(name: str, value: object, low: float, high: float) -> float:
     return float(value)
 
 
+def check_step(step: object) -> float:
+    """`step` as a float, if it is a positive normal float32."""
+    if isinstance(step, bool) or not isinstance(step, int | float):
+        raise TypeError(f"step must be a number, got {type(step).__name__}")
+    info = np.finfo(np.float32)
+    if not float(info.tiny) <= step <= float(info.max):
+        raise ValueError(f"step must be a positive normal float32, got {step}")
+    return float(step)
+
+
 def varint(value: int) -> bytes:
     """FORMAT.md, "Conventions"."""
     out = bytearray()

@@ -87,10 +87,10 @@ def encode_parts(codec: Codec, parts: Sequence[Part]) -> bytes:
     made = codec.quantizer.symbols(list(parts))
     streams = []
     if codes is not None and codes.size:
-        streams.append(_core.stream(coder, codes, _PROFILE_BITS))
+        streams.append(_core.stream(coder, codes, _PROFILE_BITS, True))
     planes = _in_order(parts, made)
     for plane, bits in zip(planes, made.bits, strict=True):
-        streams.append(_core.stream(coder, plane, bits))
+        streams.append(_core.stream(coder, plane, bits, not is_plain(codec)))
     return b"".join([*made.sections, *streams])
 
 

@@ -12,6 +12,7 @@
 #include "entropy/stream.hpp"
 #include "pipeline/plane.hpp"
 #include "pipeline/tensor.hpp"
+#include "quantize/dithered.hpp"
 #include "quantize/floats.hpp"
 #include "quantize/uniform.hpp"
 #include "simd/isa.hpp"
@@ -22,10 +23,10 @@ namespace {
 
 TensorJob make_job(std::uint8_t quantizer, std::uint8_t coder, std::uint8_t dtype, std::uint64_t n,
                    std::uint64_t inner, std::uint64_t dim, unsigned bits, bool symmetric,
-                   float step, unsigned block, std::uint64_t columns, bool profile,
+                   float step, std::uint64_t seed, unsigned block, std::uint64_t columns, bool profile,
                    std::uint64_t channels, std::uint64_t positions) {
     TensorJob job{{find_quantizer(quantizer), find_coder(coder)},
-                  {static_cast<DType>(dtype), n, inner, dim, bits, symmetric, step, block, columns,
+                  {static_cast<DType>(dtype), n, inner, dim, bits, symmetric, step, seed, block, columns,
                    profile, channels, positions},
                   1};
     require(block <= kMaxBlock, "block is 0..8");
@@ -289,7 +290,8 @@ Flat<std::int64_t> elements(const TensorJob& job, std::uint64_t first, std::size
     return out;
 }
 
-py::bytes stream(std::uint8_t coder, const Bytes& symbols, unsigned bits) {
+// Encoders that search may take their time over coding as well.
+py::bytes stream(std::uint8_t coder, const Bytes& symbols, unsigned bits, bool patient) {
     const CoderKernel* kernel = find_coder(coder);
     require(kernel != nullptr, "unknown coder id");
     require(bits >= 1 && bits <= 8, "bits is 1..8");
@@ -297,6 +299,7 @@ py::bytes stream(std::uint8_t coder, const Bytes& symbols, unsigned bits) {
     require(!in.empty() && in.size() <= kChunk, "a stream has 1..2^20 symbols");
     thread_local Workspace workspace;
     thread_local Buffer buffer;
+    workspace.patient = patient;
     std::uint8_t* const out = buffer.reserve(2 + packed_bytes(in.size(), bits));
     std::size_t n = 0;
     {
@@ -437,7 +440,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     py::class_<TensorJob>(m, "Job")
         .def(py::init(&make_job), py::kw_only(), py::arg("quantizer"), py::arg("coder"),
              py::arg("dtype"), py::arg("n"), py::arg("inner") = 1, py::arg("dim") = 1,
-             py::arg("bits") = 0, py::arg("symmetric") = true, py::arg("step") = 0.0f,
+             py::arg("bits") = 0, py::arg("symmetric") = true, py::arg("step") = 0.0f, py::arg("seed") = 0,
              py::arg("block") = 0, py::arg("columns") = 0, py::arg("profile") = false,
              py::arg("channels") = 1, py::arg("positions") = 1)
         .def("fit", &fit, py::arg("data").noconvert())
@@ -468,7 +471,13 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("decode_together", &decode_together, py::arg("jobs"), py::arg("source"), py::arg("offset"),
           py::arg("length"), py::arg("hash"), py::arg("seed"), py::arg("verify"), py::arg("outs"),
           py::arg("out_dtypes"));
-    m.def("stream", &stream, py::arg("coder"), py::arg("symbols").noconvert(), py::arg("bits"));
+    m.def("stream", &stream, py::arg("coder"), py::arg("symbols").noconvert(), py::arg("bits"),
+          py::arg("patient"));
+    m.def("dither", [](std::uint64_t seed, std::uint64_t first, std::size_t n) {
+        Flat<float> out(static_cast<py::ssize_t>(n));
+        fill_dither(seed, first, n, writable(out).data());
+        return out;
+    }, py::arg("seed"), py::arg("first"), py::arg("n"));
     m.def("read_stream", &read_stream, py::arg("coder"), py::arg("bytes").noconvert(),
           py::arg("count"), py::arg("bits"));
     m.def("stream_encode", &stream_encode, py::arg("coder"), py::arg("symbols").noconvert(),

@@ -35,6 +35,10 @@ public:
         kCount = kState0 + kPlanes,
     };
 
+    // Whether coders may search ten times as long for the last half per cent. Chosen by the caller, so that
+    // it is as much a part of a recipe as the codec is.
+    bool patient = false;
+
     std::uint8_t* get(std::size_t slot, std::size_t bytes) {
         return buffers_[slot].reserve(bytes);
     }

@@ -55,9 +55,11 @@ void peek_counts(std::span<const std::uint8_t> symbols, std::uint32_t* counts) {
 }
 
 // The states cost two bytes a lane, about 1.5 of them for nothing: at most 0.6 % of the stream.
-unsigned choose_lanes(std::uint64_t bits) {
+// Fewer where size comes before speed.
+unsigned choose_lanes(std::uint64_t bits, bool patient) {
+    const unsigned most = patient ? kMaxLanes / 4 : kMaxLanes;
     unsigned lanes = 1;
-    while (lanes < kMaxLanes && bits / 8 >= 2 * lanes * std::uint64_t{256}) lanes *= 2;
+    while (lanes < most && bits / 8 >= 2 * lanes * std::uint64_t{256}) lanes *= 2;
     return lanes;
 }
 
@@ -116,7 +118,7 @@ std::size_t encode_plain(std::span<const std::uint8_t> symbols, const std::uint3
     job.n = n;
     job.model = &m;
     job.choices = choices;
-    job.lanes = choose_lanes(m.bits);
+    job.lanes = choose_lanes(m.bits, work.patient);
     const bool escapes_possible = std::any_of(m.encode_tables, m.encode_tables + m.n_tables,
                                               [](const auto& t) { return t.has_escapes; });
     const std::size_t room = n + 2 * kPad;

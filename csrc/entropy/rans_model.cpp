@@ -221,16 +221,27 @@ std::uint64_t estimate_bits(const std::uint32_t* counts, unsigned bits) {
     return cost / kOneBit + total * m.raw_bits;
 }
 
-void fit_tables(const std::uint8_t* index, std::size_t n, Workspace& work, Model& m) {
-    m.tile = n > (std::size_t{1} << 18) ? 2 * kTileUnit : kTileUnit;
-    const std::size_t all_tiles = (n + m.tile - 1) / m.tile;
-    const std::size_t sample = std::clamp(n / 8, kSample / 2, kSample);
-    const std::size_t stride = std::max<std::size_t>(1, (n + sample / 2) / sample);
+namespace {
+
+// How many tables to try, and from how much.
+struct Search {
+    std::size_t tile;
+    std::size_t stride;      // between tiles that are looked at
+    unsigned rounds;         // of k-means
+    unsigned most_tables;
+    unsigned divisor;        // from one number of tables to the next one tried
+    bool needs_saving;       // whether several tables must save 1/1024
+};
+
+// Keeps what it finds in `m` where that is smaller than what is there.
+void try_tables(const std::uint8_t* index, std::size_t n, const Search& search, Workspace& work,
+                Model& m) {
+    const std::size_t all_tiles = (n + search.tile - 1) / search.tile;
     Sample s;
-    s.tiles = (all_tiles + stride - 1) / stride;
+    s.tiles = (all_tiles + search.stride - 1) / search.stride;
     s.width = (n_indices(m) + 7) & ~7u;
     s.place(work.get(Workspace::kCoder3, s.bytes()));
-    count_tiles(index, n, m.tile, stride, s);
+    count_tiles(index, n, search.tile, search.stride, s);
 
     const unsigned rare_bits = escape_bits(m);
     GroupCounts sums;
@@ -239,12 +250,16 @@ void fit_tables(const std::uint8_t* index, std::size_t n, Workspace& work, Model
     std::fill_n(s.group, s.tiles, std::uint8_t{0});
     sum_groups(s, sums);
     std::copy_n(sums[0], kEntries, all);
-    const std::uint64_t one = fit_frequencies(all, m.seen, m.must_escape, rare_bits, freq);
-    m.n_tables = 1;
-    set_tables(m, 0, freq);
-    m.bits = one / kOneBit * n / s.n + table_bits(freq, m.symbol_bits);
-    for (unsigned want = n >= 32768 ? 8 : 4; want >= 2 && s.tiles >= 4 * want; want /= 4) {
-        const unsigned groups = group_tiles(s, all, want, rare_bits, sums);
+    if (m.n_tables == 0) {
+        const std::uint64_t one = fit_frequencies(all, m.seen, m.must_escape, rare_bits, freq);
+        m.n_tables = 1;
+        m.tile = search.tile;
+        set_tables(m, 0, freq);
+        m.bits = one / kOneBit * n / s.n + table_bits(freq, m.symbol_bits);
+    }
+    for (unsigned want = search.most_tables; want >= 2; want /= search.divisor) {
+        if (s.tiles < 4 * want) break;
+        const unsigned groups = group_tiles(s, all, want, rare_bits, search.rounds, sums);
         if (groups < 2) break;
         std::uint8_t found[kMaxTables][kEntries];
         std::uint64_t cost = 0;
@@ -254,11 +269,30 @@ void fit_tables(const std::uint8_t* index, std::size_t n, Workspace& work, Model
             side += table_bits(found[g], m.symbol_bits);
         }
         const std::uint64_t bits = cost / kOneBit * n / s.n + side;
-        // Switching tables costs a quarter of the decoding speed: it must save 1/1024.
-        if (bits + bits / 1024 >= m.bits) continue;
+        // Switching tables costs a quarter of the decoding speed.
+        if (bits + (search.needs_saving ? bits / 1024 : 0) >= m.bits) continue;
         m.bits = bits;
         m.n_tables = groups;
+        m.tile = search.tile;
         for (unsigned g = 0; g < groups; ++g) set_tables(m, g, found[g]);
+    }
+}
+
+}  // namespace
+
+void fit_tables(const std::uint8_t* index, std::size_t n, Workspace& work, Model& m) {
+    m.n_tables = 0;
+    if (work.patient) {
+        // 32 units: kernels add up the costs of a tile in 16 bits.
+        for (std::size_t units = 1; units <= 32; units *= 2) {
+            if (units > 1 && n < 8 * units * kTileUnit) break;
+            try_tables(index, n, {units * kTileUnit, 1, 8, kMaxTables, 2, false}, work, m);
+        }
+    } else {
+        const std::size_t tile = n > (std::size_t{1} << 18) ? 2 * kTileUnit : kTileUnit;
+        const std::size_t sample = std::clamp(n / 8, kSample / 2, kSample);
+        const std::size_t stride = std::max<std::size_t>(1, (n + sample / 2) / sample);
+        try_tables(index, n, {tile, stride, 2, n >= 32768 ? 8u : 4u, 4, true}, work, m);
     }
     set_costs(m);
 }

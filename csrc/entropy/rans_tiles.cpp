@@ -9,8 +9,6 @@
 namespace qc::rans {
 namespace {
 
-constexpr unsigned kRounds = 2;  // more gain less than 0.02 %
-
 void tile_costs(const Sample& s, const std::int16_t* costs, std::int32_t* sums) {
     std::fill_n(sums, s.tiles, 0);
     for (unsigned e = 0; e < s.width; ++e) {
@@ -63,7 +61,7 @@ void sum_groups(const Sample& s, GroupCounts& sums) {
 }
 
 unsigned group_tiles(const Sample& s, const std::uint32_t* all, unsigned groups,
-                     unsigned rare_bits, GroupCounts& sums) {
+                     unsigned rare_bits, unsigned rounds, GroupCounts& sums) {
     std::int16_t costs[kEntries];
     ideal_costs(all, s.width, rare_bits, costs);
     tile_costs(s, costs, s.cost);
@@ -74,7 +72,7 @@ unsigned group_tiles(const Sample& s, const std::uint32_t* all, unsigned groups,
     for (std::size_t k = 0; k < s.tiles; ++k) {
         s.group[s.order[k] & 0xFFFFFFFF] = static_cast<std::uint8_t>(k * groups / s.tiles);
     }
-    for (unsigned round = 0; round < kRounds; ++round) {
+    for (unsigned round = 0; round < rounds; ++round) {
         sum_groups(s, sums);
         unsigned left = 0;
         for (unsigned g = 0; g < groups; ++g) {

@@ -45,6 +45,6 @@ void sum_groups(const Sample& s, GroupCounts& sums);
 // k-means, from `groups` quantiles of the tiles' cost under one table for `all`. Rare symbols are
 // taken to cost rare_bits more than a slot does. Leaves the groups' counts; returns their number.
 unsigned group_tiles(const Sample& s, const std::uint32_t* all, unsigned groups,
-                     unsigned rare_bits, GroupCounts& sums);
+                     unsigned rare_bits, unsigned rounds, GroupCounts& sums);
 
 }  // namespace qc::rans

@@ -32,6 +32,7 @@ struct TensorSpec {
     unsigned bits = 0;            // 1..8 or 16; 0 where a step is given
     bool symmetric = true;
     float step = 0;               // of the codec's config, where one is given there
+    std::uint64_t seed = 0;       // of the dither
 
     // FORMAT.md, "Transforms" and "Order": blocks of block x block coefficients (0: none), of rows of `columns`
     // elements (0: of consecutive ones); a profile of scales by row, channel and position.

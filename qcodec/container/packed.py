@@ -18,7 +18,7 @@ def pack_table(table: bytes) -> bytes:
     """Length of the table, then its bytes as streams of `rans`."""
     data = np.frombuffer(table, np.uint8)
     pieces = [data[at : at + _MOST_AT_ONCE] for at in range(0, data.size, _MOST_AT_ONCE)]
-    return varint(len(table)) + b"".join(_core.stream(_RANS, piece, 8) for piece in pieces)
+    return varint(len(table)) + b"".join(_core.stream(_RANS, piece, 8, False) for piece in pieces)
 
 
 def unpack_table(packed: bytes) -> bytes:

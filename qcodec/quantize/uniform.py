@@ -8,13 +8,11 @@ import numpy as np
 
 import numpy.typing as npt
 
-from qcodec._arrays import check_float, check_int, varint
+from qcodec._arrays import check_float, check_int, check_step
+from qcodec.quantize._levels import MAX_ESCAPE, pack_levels
 from qcodec.registry import register
 from qcodec.stages import Part, Quantizer, Symbols, added
 
-# FORMAT.md, "uniform": bits of the form, and the largest escaped value.
-_SHIFTS, _STEP_SCALE, _SAME_SHIFTS = 4, 8, 16
-_MAX_ESCAPE = 2**24
 _MAX_PROFILE = 2**18
 
 
@@ -118,16 +116,11 @@ class Uniform(Quantizer):
             raise ValueError("rdo, dead_zone and profile need a step")
 
     def _check_step(self, step: object) -> None:
-        if isinstance(step, bool) or not isinstance(step, int | float):
-            raise TypeError(f"step must be a number, got {type(step).__name__}")
-        tiny = float(np.finfo(np.float32).tiny)
-        if not (math.isfinite(step) and tiny <= step <= float(np.finfo(np.float32).max)):
-            raise ValueError(f"step must be a positive normal float32, got {step}")
+        object.__setattr__(self, "step", check_step(step))
         if self.axis is not None or self.group is not None or not self.symmetric:
             raise ValueError(
                 "a step is for the whole tensor: it excludes axis, group and symmetric=False"
             )
-        object.__setattr__(self, "step", float(step))
 
     def job_options(self, shape: tuple[int, ...], n: int) -> dict[str, Any]:
         """How the tensor's elements are cut into groups: FORMAT.md, "uniform"."""
@@ -178,7 +171,7 @@ class Uniform(Quantizer):
     @property
     def reach(self) -> float:
         """Within 2**24 steps of zero."""
-        return min(_MAX_ESCAPE * self.step, super().reach) if self.step else super().reach
+        return min(MAX_ESCAPE * self.step, super().reach) if self.step else super().reach
 
     @property
     def searches(self) -> bool:
@@ -192,7 +185,7 @@ class Uniform(Quantizer):
         if not (self.rdo or self.dead_zone):
             step = np.float32(self.step)
             plain = [np.rint(part.values / step).astype(np.int32) for part in parts]
-            return _pack_levels(plain, np.zeros(0, np.int8))
+            return pack_levels(plain, np.zeros(0, np.int8))
         from qcodec.search.uniform import choose_levels
 
         levels, shifts = choose_levels(
@@ -202,33 +195,4 @@ class Uniform(Quantizer):
             self.rdo,
             self.dead_zone,
         )
-        return _pack_levels(levels, shifts)
-
-
-def _pack_levels(levels: list[npt.NDArray[np.int32]], shifts: npt.NDArray[np.int8]) -> Symbols:
-    """Sections and symbols of integers whose scale is the step."""
-    joint = np.concatenate(levels)
-    magnitude = np.abs(joint)
-    reach = int(magnitude.max())
-    wide = int(np.count_nonzero(magnitude > 127))
-    if reach <= 127:
-        width = max(1, 1 + reach.bit_length())
-    else:  # an escape costs 32 bits, a second plane 8 bits an element
-        width = 8 if wide <= joint.size // 32 else 16
-    zero = 1 << (width - 1)
-    escaped = magnitude >= max(zero, 2)
-    symbols = np.where(escaped, 0, joint + zero)
-    planes = [symbols] if width < 16 else [symbols >> 8, symbols & 255]
-    sections = []
-    at = 0
-    for k, part in enumerate(levels):
-        out = part[escaped[at : at + part.size]]
-        at += part.size
-        form = _STEP_SCALE
-        table = b""
-        if shifts.size and width <= 8:
-            form |= _SAME_SHIFTS if k else _SHIFTS
-            table = b"" if k else bytes([shifts.size]) + shifts.tobytes()
-        head = bytes([form, width]) + varint(out.size)
-        sections.append(head + table + out.astype("<i4").tobytes())
-    return Symbols(sections, [p.astype(np.uint8) for p in planes], [min(width, 8)] * len(planes))
+        return pack_levels(levels, shifts)

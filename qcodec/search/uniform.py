@@ -141,20 +141,56 @@ def _count(levels: I32, classes: U8, counts: npt.NDArray[np.int64]) -> None:
 
 @kernel
 def _price(counts: npt.NDArray[np.int64], prior: float, rates: F32) -> None:
+    """Bits by frequencies in 1/256, as the tables of `rans` have them, rare integers escaped."""
     kinds, size = counts.shape
     pooled = np.zeros(size, np.float64)
     everything = 0.0
-    for k in range(kinds):
-        for s in range(size):
+    used = 0
+    for s in range(size):
+        for k in range(kinds):
             pooled[s] += counts[k, s]
-            everything += counts[k, s]
+        everything += pooled[s]
+        used += pooled[s] > 0
+    escape_bits = np.ceil(log2(max(used, 2)))
+    share = np.empty(size + 1, np.float64)
+    frequency = np.empty(size + 1, np.int64)
     for k in range(kinds):
-        total = 0.0
+        total = prior
         for s in range(size):
             total += counts[k, s]
+        share[size] = 0.0  # of the escape
         for s in range(size):
-            lent = prior * (pooled[s] + 0.25) / (everything + 0.25 * size)
-            rates[k, s] = log2(total + prior) - log2(counts[k, s] + lent)
+            share[s] = (counts[k, s] + prior * (pooled[s] + 0.25) / (everything + 0.25 * size)) / total
+            if share[s] * 177 * escape_bits <= 1:  # a slot would cost the others more
+                share[size] += share[s]
+                share[s] = 0.0
+        _normalise(share, frequency)
+        escape = escape_bits + 8 - log2(max(frequency[size], 1))
+        for s in range(size):
+            rates[k, s] = 8 - log2(frequency[s]) if frequency[s] > 0 else escape
+
+
+@kernel
+def _normalise(share: npt.NDArray[np.float64], frequency: npt.NDArray[np.int64]) -> None:
+    """Frequencies that add up to 256: each at least 1, where its share is not 0."""
+    total = 0
+    for s in range(share.size):
+        frequency[s] = 0 if share[s] == 0 else max(1, int(share[s] * 256))
+        total += frequency[s]
+    while total != 256:
+        step = 1 if total < 256 else -1
+        best = -1
+        most = -np.inf
+        for s in range(share.size):
+            f = frequency[s]
+            if f == 0 or f + step == 0:
+                continue
+            gain = share[s] * (log2(f + step) - log2(f))
+            if gain > most:
+                most = gain
+                best = s
+        frequency[best] += step
+        total += step
 
 
 @kernel
