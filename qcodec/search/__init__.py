@@ -1,0 +1,1 @@
+"""Searches of the encoder, compiled by Numba; nothing on the way to decode imports them."""
