@@ -42,7 +42,8 @@ def points_of(values: Values, weights: Values | None) -> Points:
     The bins are equally wide over the bulk of the values and grow with the distance beyond it:
     a few outliers must not make the bins of all other values wide.
     """
-    zeros_alike = (values + np.float32(0)).view(np.uint32)  # -0.0 + 0.0 is 0.0
+    # -0.0 + 0.0 is 0.0. Sorting leaves open which of two equal points would come first.
+    zeros_alike = (values + np.float32(0)).view(np.uint32)
     keys, mass, count = _distinct(zeros_alike, weights)
     if keys.size:
         x = keys.view(np.float32).astype(np.float64)

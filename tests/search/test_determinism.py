@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from qcodec.search import _lloyd, _log2, _partition, _points, kmeans
+from qcodec.search import kmeans
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,12 +64,3 @@ def test_threads_at_work_at_once_give_the_same_bytes():
     with ThreadPoolExecutor(4) as pool:
         books = list(pool.map(lambda _: kmeans.fit(values, 16, rate=1e-3).tobytes(), range(8)))
     assert set(books) == {kmeans.fit(values, 16, rate=1e-3).tobytes()}
-
-
-@pytest.mark.parametrize("module", [_lloyd, _log2, _partition, _points, kmeans])
-def test_no_kernel_fuses_a_multiplication_with_an_addition(module):
-    kmeans.fit_with_rates(np.arange(9000, dtype=np.float32), 4, rate=1e-3)
-    for name, function in vars(module).items():
-        if hasattr(function, "inspect_asm"):
-            for text in function.inspect_asm().values():
-                assert "vfmadd" not in text, name
