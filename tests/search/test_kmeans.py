@@ -339,10 +339,11 @@ def test_price_on_bits_lowers_entropy_and_never_raises_the_cost(n, weighted, kee
         before = entropy(indices)
 
 
-def test_rates_are_the_bits_of_the_entries():
+@pytest.mark.parametrize("keep_zeros", [False, True])
+def test_rates_are_the_bits_of_the_entries(keep_zeros):
     values = np.repeat(array(-1, 0, 5), [250, 500, 250])
     for rate in (0.0, 1e-6):
-        codebook, rates = kmeans.fit_with_rates(values, 4, rate=rate)
+        codebook, rates = kmeans.fit_with_rates(values, 4, rate=rate, keep_zeros=keep_zeros)
         np.testing.assert_array_equal(codebook, [-1, 0, 5])
         np.testing.assert_array_equal(rates, [2, 1, 2])
 
@@ -360,6 +361,14 @@ def test_price_is_in_units_of_the_mean_squared_error():
     weights = np.full(1000, 7, np.float32)
     assert kmeans.fit(values, 2, rate=0.99, weights=weights).size == 2
     assert kmeans.fit(values, 2, rate=1.01, weights=weights).size == 1
+
+
+def test_weights_of_kept_zeros_do_not_change_the_price():
+    # As above, with 500 zeros that keep an entry of their own.
+    values = np.repeat(array(-1, 1, 0), 500)
+    options = {"weights": np.repeat(array(7, 7, 1000), 500), "keep_zeros": True}
+    assert kmeans.fit(values, 3, rate=0.99, **options).size == 3
+    assert kmeans.fit(values, 3, rate=1.01, **options).size == 2
 
 
 # ---- arguments
