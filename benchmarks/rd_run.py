@@ -129,7 +129,9 @@ class Bench:
             if probe is not self.source and abs(row.bits - target) > 0.01 * target:
                 # The probe's overhead is not the whole's.
                 value = solve(rate, 2 * target - row.bits, low, high)
-                row = row if value is None else self.measure(family.label, family.codec(value))
+                if value is not None:
+                    again = self.measure(family.label, family.codec(value))
+                    row = min(row, again, key=lambda r: abs(r.bits - target))
             yield row
 
     def formats(self) -> Iterator[Row]:
