@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 
 MAX_BITS = 5.25
 ACCURACY_SPAN = 8  # percent; a network further below is of no use
-LABEL_POINTS = 11  # from one label to the next
+LABEL_POINTS = 9  # from one label to the next
 TITLES = {
     "gaussian": "unit Gaussian",
     "laplacian": "unit-variance Laplacian",
@@ -26,7 +26,11 @@ TITLES = {
 }
 # Paul Tol's "bright" and "muted" without their greys: apart for all kinds of colour vision.
 COLOURS = ("#4477AA", "#EE6677", "#228833", "#AA3377", "#CCBB44", "#66CCEE", "#882255", "#332288")
-NNCODEC_MARKERS = ("s", "D", "^")
+NNCODEC_MARKERS = {
+    "NNCodec dependent": "s",
+    "NNCodec dependent, lambda 1.0": "D",
+    "NNCodec uniform": "^",
+}
 
 Points = list[tuple[float, float]]
 Ends = list[tuple[float, float, str, str]]  # bits, height, name, colour
@@ -98,7 +102,8 @@ def _panel(
         bits = 8 * point.bytes / size
         if (y := height(bits, point)) is not None:
             theirs.setdefault(point.series, []).append((bits, y))
-    for (name, points), marker in zip(theirs.items(), NNCODEC_MARKERS, strict=False):
+    for name, points in theirs.items():
+        marker = NNCODEC_MARKERS[name]
         series(name, points, "#555555", marker=marker, linestyle=(0, (4, 2)), linewidth=1)
     for row in rows:
         y = values[id(row)]
@@ -128,5 +133,6 @@ def _label(axes: Any, ends: Ends) -> None:
         axes.annotate(
             name, (end_x, end_y), (1.03, y), textcoords=axes.get_yaxis_transform(), color=colour,
             fontsize=8, va="center", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.5},
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.5,
+                        "relpos": (0, 0.5)},
         )  # fmt: skip

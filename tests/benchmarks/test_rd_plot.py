@@ -1,7 +1,8 @@
 """Rate-distortion benchmark: plots."""
 
 import pytest
-from rd_plot import plot_all, spread
+from rd_peers import nncodec
+from rd_plot import NNCODEC_MARKERS, plot_all, spread
 from rd_run import Row
 
 
@@ -15,6 +16,11 @@ def test_labels_too_close_are_pushed_up():
 
 def test_labels_pushed_beyond_the_top_move_down_together():
     assert spread([0.0, 5.5, 5.8, 5.9], 1.0, 6.0) == [0, 4, 5, 6]
+
+
+@pytest.mark.parametrize("model", ["resnet20", "resnet32", "minilm"])
+def test_series_of_nncodec_have_their_markers(model):
+    assert {point.series for point in nncodec(model)} <= set(NNCODEC_MARKERS)
 
 
 @pytest.mark.parametrize("top1", [None, 90.0])
