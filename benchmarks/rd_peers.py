@@ -31,8 +31,8 @@ ABSMAX_BLOCK = 256
 
 def _blocks(values: Array, size: int) -> Array:
     """Rows of `size` values, the last filled up with zeros."""
-    padded: Array = np.pad(values.ravel(), (0, -values.size % size))
-    return padded.reshape(-1, size)
+    rows: Array = np.pad(values.ravel(), (0, -values.size % size)).reshape(-1, size)
+    return rows
 
 
 def _round_absmax(absmax: Array) -> Array:

@@ -91,7 +91,9 @@ def markdown(head: str, rows: Sequence[Row]) -> str:
 
 def _table(head: Sequence[str], text_columns: int, lines: Iterable[Sequence[str]]) -> list[str]:
     rule = ["---"] * text_columns + ["---:"] * (len(head) - text_columns)
-    return [f"| {' | '.join(cells)} |" for cells in (head, rule, *lines)]
+    rows = (head, rule, *lines)
+    escaped = ([cell.replace("|", "\\|") for cell in cells] for cells in rows)
+    return [f"| {' | '.join(cells)} |" for cells in escaped]
 
 
 def _points(rows: Sequence[Row]) -> list[str]:
@@ -106,8 +108,8 @@ def _cells(row: Row, bounded: bool, scored: bool) -> list[str]:
     def number(value: float | None, digits: int) -> str:
         return "" if value is None else f"{value:.{digits}f}"
 
-    codec = row.codec.replace("|", "\\|")
-    cells = [row.family, f"`{codec}`", f"{row.bits:.3f}", f"{row.bytes:,}", f"{row.snr_db:.2f}"]
+    cells = [row.family, f"`{row.codec}`"]
+    cells += [f"{row.bits:.3f}", f"{row.bytes:,}", f"{row.snr_db:.2f}"]
     cells += [number(row.gap_db, 2)] * bounded + [number(row.top1, 2)] * scored
     return [*cells, number(row.encode_s, 3), number(row.decode_s, 3)]
 

@@ -201,3 +201,9 @@ def test_tables_compare_with_nncodec_at_its_snr():
     assert "| NF4 | `NF4` | 4.500 | 36 | 20.00 | 7.09 |  |  |" in text
     # 11.32 dB is below all of ours.
     assert "| -14 | 74,621" not in text
+
+
+def test_bars_of_codec_strings_do_not_cut_cells():
+    row = Row("gaussian", "a | b", "a | b", 2.0, 10, 9.0, 3.04, None, 0.5, 0.25)
+    line = "| a \\| b | `a \\| b` | 2.000 | 10 | 9.00 | 3.04 | 0.500 | 0.250 |"
+    assert line in markdown("machine, commit", [row]).splitlines()
