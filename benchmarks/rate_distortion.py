@@ -29,7 +29,7 @@ def scorer() -> Score:
         images, labels = test["images"], test["labels"]
 
     def score(tensors: dict[str, Array]) -> float:
-        return top1(tensors, images, labels)
+        return top1(tensors, images, labels, batch=100)  # faster than the default on one thread
 
     return score
 

@@ -31,8 +31,7 @@ ABSMAX_BLOCK = 256
 
 def _blocks(values: Array, size: int) -> Array:
     """Rows of `size` values, the last filled up with zeros."""
-    rows: Array = np.pad(values.ravel(), (0, -values.size % size)).reshape(-1, size)
-    return rows
+    return np.pad(values.ravel(), (0, -values.size % size)).reshape(-1, size)
 
 
 def _round_absmax(absmax: Array) -> Array:
