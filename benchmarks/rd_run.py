@@ -1,5 +1,6 @@
 """One measured point: the bytes of a real file, the error of what comes back from it."""
 
+import math
 import re
 import sys
 import tempfile
@@ -119,11 +120,22 @@ class Bench:
         probe = self.source.probe()
         scale = self.source.rms if family.scaled else 1.0
         low, high = (scale * x for x in family.search)
-        rate = cache(lambda value: self.rate(probe, family.codec(value)))
+        refusals = []
+
+        @cache
+        def rate(value: float) -> float:
+            try:
+                return self.rate(probe, family.codec(value))
+            except qcodec.InputError as error:
+                # The range is the same for all; a step too fine for a codec is beyond any rate.
+                refusals.append(str(error))
+                return math.inf
+
         for target in RATES:
             value = solve(rate, target, low, high)
             if value is None:
-                print(f"  {family.label}: {target} bits are out of reach", file=sys.stderr)
+                why = f": {refusals[-1]}" if refusals else ""
+                print(f"  {family.label}: {target} bits are out of reach{why}", file=sys.stderr)
                 continue
             row = self.measure(family.label, family.codec(value))
             if probe is not self.source and abs(row.bits - target) > 0.01 * target:

@@ -172,6 +172,16 @@ def test_rates_out_of_reach_are_named(capsys):
     assert "u: 4.0 bits are out of reach" in capsys.readouterr().err
 
 
+def test_step_too_fine_for_the_codec_does_not_end_the_search(capsys):
+    # Weights of 0.1 are more than 2**24 steps of 1e-9 from zero.
+    family = Family("u", "uniform(step={}) | rans", (1e-9, 1.0))
+    rows = list(Bench(model()).family(family))
+    assert [row.bits for row in rows][-1] == pytest.approx(4, abs=0.02)
+    hopeless = Family("u", "uniform(step={}) | rans", (1e-10, 1e-9))
+    assert list(Bench(model()).family(hopeless)) == []
+    assert "u: 4.0 bits are out of reach: tensor 'a.weight'" in capsys.readouterr().err
+
+
 def test_score_sees_all_decoded_tensors():
     row = Bench(model(), score=lambda tensors: float(len(tensors))).measure("f", "lossless")
     assert row.top1 == 2
