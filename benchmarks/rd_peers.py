@@ -40,7 +40,8 @@ def _round_absmax(absmax: Array) -> Array:
     rows = _blocks(absmax - mean, ABSMAX_BLOCK)
     scale = np.abs(rows).max(axis=1, keepdims=True) / 127
     scale[scale == 0] = 1
-    return ((np.rint(rows / scale) * scale).ravel()[: absmax.size] + mean).astype(np.float32)
+    rounded: Array = np.rint(rows / scale) * scale + mean
+    return rounded.ravel()[: absmax.size]
 
 
 def nf4(weights: Array, double: bool) -> Coded:
