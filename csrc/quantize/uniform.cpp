@@ -309,6 +309,7 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
     state.bits[0] = state.bits[1] = width == 16 ? 8 : width;
     state.escapes_used = 0;
     state.sequential = escapes > 0;
+    state.pointwise = escapes == 0 && entries == 1;
     state.table = nullptr;
     return kOkStatus;
 }
