@@ -65,26 +65,27 @@ def fit_rates(points: Points, name: str) -> Rates:
         ``"z"``, ``"d4"``, ``"e8"`` or ``"leech"``.
     """
     modulus = {"z": 1, "d4": 1, "e8": 2, "leech": 4}[name]
-    dim = points.shape[1]
-    kinds = np.full(dim, FREE)
-    if name == "leech":
-        kinds[:12] = INFORMATION
-    if name != "z":
-        kinds[-1] = LAST
     residue = points & (modulus - 1)
+    kinds = np.full(points.shape, FREE)
+    if name != "z":
+        kinds[:, -1] = LAST
     z = np.clip((points - residue) // modulus, -128, 127) + 128
-    at = (residue * 3 + kinds) * 256 + z
-    counts = np.bincount(at.reshape(-1), minlength=4 * 3 * 256).reshape(4, 3, 256).astype(float)
+    at = np.ravel_multi_index((residue, kinds, z), (4, 3, 256))
+    counts = np.bincount(at.reshape(-1), minlength=4 * 3 * 256).reshape(4, 3, 256)
+    if name == "leech":  # 3 + 4z is the mirror image of 1 + 4(-1 - z), and in the same stream
+        counts[1] += counts[3, :, ::-1]
+        counts[3] = counts[1, :, ::-1]
 
     totals = np.broadcast_to(counts.sum(2, keepdims=True), counts.shape).copy()
-    # The streams hold the information coordinates as (x - h) / 2, for both c alike.
-    totals[:2, INFORMATION] = totals[2:, INFORMATION] = (
-        totals[:2, INFORMATION] + totals[2:, INFORMATION]
-    )
     # The parity of the last integer is known.
     for odd in (0, 1):
-        own = counts[:, LAST, odd::2]
-        totals[:, LAST, odd::2] = own.sum(1, keepdims=True)
-    halves = np.bincount(residue[:, 0] & 1, minlength=2) if modulus > 1 else np.zeros(2)
-    coset_bits = _bits(halves, halves.sum()) if modulus > 1 else np.zeros(2)
-    return Rates(_bits(counts, totals).reshape(-1), coset_bits)
+        totals[:, LAST, odd::2] = counts[:, LAST, odd::2].sum(1, keepdims=True)
+    bits = _bits(counts, totals)
+    if name == "leech":
+        c = np.bincount((residue[:, :12] >> 1).reshape(-1), minlength=2)
+        bits[:, INFORMATION] = bits[:, FREE] + np.repeat(_bits(c, c.sum()), 2)[:, None]
+    coset_bits = np.zeros(2)
+    if modulus > 1:
+        h = np.bincount(residue[:, 0] & 1, minlength=2)
+        coset_bits = _bits(h, h.sum())
+    return Rates(bits.reshape(-1), coset_bits)

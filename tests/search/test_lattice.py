@@ -190,12 +190,12 @@ def entropy_by_class(points, name):
     z = (points - residue) // modulus
     if name == "z":
         return entropy(points)
-    first = 12 if name == "leech" else 0
     total = entropy(h)
-    for k in range(2):
-        total += entropy(points[h == k][:, :first])
+    if name == "leech":
+        total += entropy(residue[:, :12] // 2)
+        z, residue = np.where(residue == 3, -1 - z, z), np.where(residue == 3, 1, residue)
     for r in range(modulus):
-        total += entropy(z[:, first:-1][residue[:, first:-1] == r])
+        total += entropy(z[:, :-1][residue[:, :-1] == r])
         for odd in range(2):
             total += entropy(z[:, -1][(residue[:, -1] == r) & (z[:, -1] % 2 == odd)])
     return total
