@@ -75,7 +75,7 @@ def _fill_tables(
 
 
 @numba.njit(cache=True, nogil=True)
-def search_leech(
+def _search(
     y: Doubles,
     weight: float,
     bits: Doubles,
@@ -89,6 +89,7 @@ def search_leech(
     third_set: npt.NDArray[np.uint8],
     out: Points,
 ) -> None:
+    """The loop of `search`; `words` and what follows are tables of the code, made once."""
     z = np.empty((24, 2, 2), np.int32)  # coordinate, c, cheapest or next best
     costs, prices = np.empty((24, 2)), np.empty((24, 2))
     parities = np.empty((24, 2), np.uint8)
@@ -171,7 +172,7 @@ def search(y: Doubles, weight: float, bits: Doubles, coset_bits: Doubles, out: P
        including the Golay code and the Leech lattice", IEEE Trans. Inform. Theory 32, 1986,
        section VII: lattices as unions over codewords.
     """
-    search_leech(
+    _search(
         y, weight, bits, coset_bits, _WORDS, _SECOND, _THIRD,
         _SECOND_SETS, _SECOND_SET, _THIRD_SETS, _THIRD_SET, out,
     )  # fmt: skip
