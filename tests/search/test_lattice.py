@@ -34,7 +34,7 @@ def uniform(lattice, n, seed=0, span=64):
 
 def random_rates(seed):
     rng = np.random.default_rng(seed)
-    return Rates(rng.uniform(0, 9, 4 * 3 * 256), rng.uniform(0, 9, 2))
+    return Rates(rng.uniform(0, 9, 4 * 3 * 256), np.array([1.0, 13.0]))
 
 
 # ---- nearest points

@@ -1,5 +1,6 @@
 """Lattices from their definitions, slowly: membership, shortest vectors, nearest by trying all."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 GOLAY_POLYNOMIAL = 0b110001110101
 
 
+@functools.cache
 def golay_words():
     """Extended Golay code by polynomial division, (4096, 24), in order of information bits."""
     words = []
