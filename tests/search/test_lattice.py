@@ -206,11 +206,10 @@ def test_rates_add_up_to_the_entropy_of_the_streams(lattice):
     w = np.random.default_rng(5).standard_normal(480_000)
     points = nearest(to_vectors(w, lattice, lattice.scale(0.7)), lattice)
     rates = fit_rates(points, lattice.name)
-    costs = [
-        twin.cost_of(x, x, lattice.name, rates.bits, rates.coset_bits, 1.0) for x in points[:4000]
-    ]
+    some = points[: 96_000 // lattice.dim]
+    costs = [twin.cost_of(x, x, lattice.name, rates.bits, rates.coset_bits, 1.0) for x in some]
     expected = entropy_by_class(points, lattice.name) / len(points)
-    assert np.mean(costs) == pytest.approx(expected, rel=0.02)
+    assert np.mean(costs) == pytest.approx(expected, rel=0.006)
 
 
 def test_logarithm_is_exact_for_powers_of_two_and_rounded_down_elsewhere():
