@@ -273,6 +273,14 @@ def test_pricing_bits_lowers_error_plus_price():
     assert sums[1] < 0.98 * sums[0]
 
 
+def test_worth_of_a_bit_is_counted_in_squared_steps():
+    # E8's integers are twice the coordinates of unit volume: a squared step is 4 there.
+    w = np.random.default_rng(11).standard_normal(8000)
+    y = to_vectors(w, E8, E8.scale(1.5))
+    expected = cheapest(y, E8, fit_rates(nearest(y, E8), "e8"), 0.1 * 4)
+    np.testing.assert_array_equal(quantize(w, E8, 1.5, bit_worth=0.1, passes=1)[0], expected)
+
+
 # ---- the same points everywhere
 
 DIGEST = """
