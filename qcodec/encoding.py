@@ -60,8 +60,9 @@ def tensor_parts(
         job = _named_job(codec, dtype, array.shape, what)
         data = flat_bytes(array)
         item = array.dtype.itemsize
+        fitted = codec.quantizer.fit(job, data)
         return [
-            Part(job, data[at * item : (at + CHUNK_ELEMENTS) * item], at, codec.quantizer.fit(job, data))
+            Part(job, data[at * item : (at + CHUNK_ELEMENTS) * item], at, fitted)
             for at in range(0, array.size, CHUNK_ELEMENTS)
         ]
     make_job(codec, dtype, array.shape)  # refuses dtypes
@@ -109,7 +110,7 @@ def symbol_planes(array: npt.NDArray[Any], dtype: str, codec: Codec) -> list[U8]
 def _in_order(parts: Sequence[Part], made: Symbols) -> list[U8]:
     if parts[0].classes is None:
         return made.planes
-    classes = np.concatenate([part.classes for part in parts])  # type: ignore[arg-type]
+    classes = np.concatenate([part.classes for part in parts])
     order = np.argsort(classes, kind="stable")
     return [plane[order] for plane in made.planes]
 

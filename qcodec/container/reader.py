@@ -47,7 +47,7 @@ class Shared:
 class Entry:
     """One stored tensor, as the index tells it. The codec is still its config.
 
-    A tensor in a shared chunk has no chunks of its own: `offsets`, `lengths` and `hashes` are empty.
+    A tensor in a shared chunk has none of its own: `offsets`, `lengths` and `hashes` are empty.
     """
 
     number: int

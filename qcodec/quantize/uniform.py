@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-
 import numpy.typing as npt
 
 from qcodec._arrays import check_float, check_int, varint
@@ -64,9 +63,10 @@ class Uniform(Quantizer):
     Notes
     -----
     Encoding raises `InputError` at the first NaN or infinity, and where a weight is more than 2**24
-    steps from zero. With `rdo` or `dead_zone`, values are the centroids of their cells, where storing those
-    pays; a weight may then be off by more than half a step. Fitted scales are rounded up to 9 significant bits, so that a file stores them
-    in two bytes; a group whose scale would be below the smallest normal float32 decodes to zeros.
+    steps from zero. With `rdo` or `dead_zone`, values are the centroids of their cells, where
+    storing those pays; a weight may then be off by more than half a step. Fitted scales are rounded
+    up to 9 significant bits, so that a file stores them in two bytes; a group whose scale would be
+    below the smallest normal float32 decodes to zeros.
 
     References
     ----------

@@ -1,7 +1,7 @@
-"""How every kernel of a search is compiled: one place, so that no kernel can relax its arithmetic."""
+"""How every kernel of a search is compiled: in one place, so that none relaxes its arithmetic."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -14,5 +14,4 @@ def kernel(function: Function) -> Function:
     Division by zero gives what IEEE 754 says instead of an exception, which would keep loops
     from being vectorised. Neither ``fastmath`` nor ``parallel``: both reorder sums.
     """
-    compiled: Function = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return compiled
+    return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
