@@ -43,7 +43,9 @@ class Stage:
     def __or__(self, other: object) -> Codec:
         from qcodec.pipeline import Codec
 
-        return Codec.of(self) | other
+        if not isinstance(other, Stage):
+            return NotImplemented
+        return Codec.of(self, other)
 
     def __str__(self) -> str:
         shown = [

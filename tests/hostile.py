@@ -24,6 +24,17 @@ CODECS = [
     )
 ]  # fmt: skip
 
+# What came with 1.1: transforms, profiles and shifts, in chunks that tensors share.
+SHARED = [
+    f"{stages} | {coder}"
+    for stages in (
+        "lossless", "uniform(bits=4, axis=0)", "uniform(step=0.3)", "dct | uniform(bits=4)",
+        "dct(block=3) | uniform(step=0.3)", "uniform(step=0.3, rdo=0.1, profile=True)",
+        "dct | uniform(step=0.3, rdo=0.1, profile=True)", "uniform(step=0.5, dead_zone=0.25)",
+    )
+    for coder in samples.CODERS
+]  # fmt: skip
+
 
 @functools.cache
 def small_file(codec):

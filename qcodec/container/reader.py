@@ -177,16 +177,12 @@ class Contents:
         return self.entries[self.aliases.get(name, name)]
 
 
-def _entries(
-    index: Index, table: bytes, tensors: int, minor: int, end: int
-) -> dict[str, Entry]:
+def _entries(index: Index, table: bytes, tensors: int, minor: int, end: int) -> dict[str, Entry]:
     keys = [_core.xxh3_64(codec_bytes(config), 0) for config in index.codecs]
     if len(set(keys)) != len(keys):
         raise CorruptError("index: a codec is listed twice")
     entries = {}
-    rows, chunks = _fields.parse_table(
-        table, tensors, len(keys), minor, _fields.HEADER_BYTES, end
-    )
+    rows, chunks = _fields.parse_table(table, tensors, len(keys), minor, _fields.HEADER_BYTES, end)
     shared = [Shared(*chunk, members=[]) for chunk in chunks]
     for number, (name, dtype, shape, codec, offsets, lengths, hashes, joins) in enumerate(rows):
         if dtype not in DTYPE_NAMES:

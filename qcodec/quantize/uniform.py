@@ -190,8 +190,10 @@ class Uniform(Quantizer):
         if self.step is None:
             return super().symbols(parts)
         if not (self.rdo or self.dead_zone):
-            step = np.float32(self.step)
-            plain = [np.rint(part.values / step).astype(np.int32) for part in parts]
+            # In double precision, as the kernel: large integers leave float32 few bits.
+            step = np.float64(np.float32(self.step))
+            wide = [part.values.astype(np.float64) for part in parts]
+            plain = [np.rint(values / step).astype(np.int32) for values in wide]
             return _pack_levels(plain, np.zeros(0, np.int8))
         from qcodec.search.uniform import choose_levels
 

@@ -60,7 +60,7 @@ SHARED = "1.1-mixed"
 
 
 def smooth(w):
-    """Neighbours alike and rows of unequal scale, so that transforms and profiles have their use."""
+    """Neighbours alike and rows of unequal scale: work for transforms and profiles."""
     w[..., 1:] += w[..., :-1]
     w[1::2] /= 4
     return w
@@ -125,7 +125,7 @@ def mixed_file():
 
 
 def shared_file():
-    """Tensors of several codecs and dtypes in shared chunks: closed, left open, and of their own."""
+    """Several codecs and dtypes in shared chunks: closed, left open, and of a tensor alone."""
     stream = io.BytesIO()
     writer = Writer(stream)
     packer = Packer(writer, 1)
@@ -156,10 +156,15 @@ def ledger():
         "bell F32 64x500": bell((64, 500), 10),
         "bell F32 40": bell((40,), 11),
         "sparse F32 20000": np.where(raw_bits(20_000, 12) % 20 == 0, bell((20_000,), 13), 0),
+        "smooth F32 32x16x3x3": smooth(bell((32, 16, 3, 3), 15)),
         "bell BF16 64x500": bell((64, 500), 14).astype(reference.NUMPY["BF16"]),
     }
     sizes = {
-        what: {codec: len(qcodec.encode(array, codec)) for codec in samples.CODECS}
+        what: {
+            codec: len(qcodec.encode(array, codec))
+            for codec in samples.CODECS
+            if samples.takes(codec, "F32", array.shape)
+        }
         for what, array in tensors.items()
     }
     sizes["counting I64 20000"] = {

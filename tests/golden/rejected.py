@@ -150,11 +150,13 @@ def files_1_1():
         "CorruptError-profile-of-2^20-codes",
         shared("080100" * 5 + "01 20 01 00", shapes=((1, 2**18 - 1),) * 5, of=profiled),
     )
-    yield "CorruptError-profile-of-blocks", codec(
-        transform={"name": "dct", "block": 2}, quantizer=profiled["quantizer"], coder=coder
+    yield (
+        "CorruptError-profile-of-blocks",
+        codec(transform={"name": "dct", "block": 2}, quantizer=profiled["quantizer"], coder=coder),
     )
-    yield "UnsupportedError-transform", codec(
-        transform={"name": "dst", "block": None}, quantizer=quantizer, coder=coder
+    yield (
+        "UnsupportedError-transform",
+        codec(transform={"name": "dst", "block": None}, quantizer=quantizer, coder=coder),
     )
     for what, transform in {
         "option": {"name": "dct"},
