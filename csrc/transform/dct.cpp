@@ -24,7 +24,9 @@ struct Bases {
         for (unsigned k = 1; k <= kMaxBlock; ++k) {
             for (unsigned u = 0; u < k; ++u) {
                 for (unsigned i = 0; i < k; ++i) {
-                    const double angle = std::numbers::pi * ((2 * i + 1) * u) / (2.0 * k);
+                    const unsigned turn = (2 * i + 1) * u;  // of 4k
+                    if (turn % (2 * k) == k) continue;  // exactly zero, which cos(pi / 2) is not
+                    const double angle = std::numbers::pi * turn / (2.0 * k);
                     b[k][u][i] = static_cast<float>(std::sqrt((u == 0 ? 1.0 : 2.0) / k) * std::cos(angle));
                 }
             }

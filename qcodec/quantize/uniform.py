@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-
 import numpy.typing as npt
 
 from qcodec._arrays import check_float, check_int, check_step
@@ -62,9 +61,10 @@ class Uniform(Quantizer):
     Notes
     -----
     Encoding raises `InputError` at the first NaN or infinity, and where a weight is more than 2**24
-    steps from zero. With `rdo` or `dead_zone`, values are the centroids of their cells, where storing those
-    pays; a weight may then be off by more than half a step. Fitted scales are rounded up to 9 significant bits, so that a file stores them
-    in two bytes; a group whose scale would be below the smallest normal float32 decodes to zeros.
+    steps from zero. With `rdo` or `dead_zone`, values are the centroids of their cells, where
+    storing those pays; a weight may then be off by more than half a step. Fitted scales are rounded
+    up to 9 significant bits, so that a file stores them in two bytes; a group whose scale would be
+    below the smallest normal float32 decodes to zeros.
 
     References
     ----------
@@ -183,8 +183,10 @@ class Uniform(Quantizer):
         if self.step is None:
             return super().symbols(parts)
         if not (self.rdo or self.dead_zone):
-            step = np.float32(self.step)
-            plain = [np.rint(part.values / step).astype(np.int32) for part in parts]
+            # In double precision, as the kernel: large integers leave float32 few bits.
+            step = np.float64(np.float32(self.step))
+            wide = [part.values.astype(np.float64) for part in parts]
+            plain = [np.rint(values / step).astype(np.int32) for values in wide]
             return pack_levels(plain, np.zeros(0, np.int8))
         from qcodec.search.uniform import choose_levels
 
