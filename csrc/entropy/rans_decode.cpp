@@ -157,7 +157,7 @@ void decode_rest(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
     const std::size_t raw_at = s.done * s.raw_bits % 8;
     for (std::size_t lane = 0; lane < n; ++lane) {
         const Table& t = *s.table;
-        const unsigned entry = t.slot[s.low[lane]];
+        const unsigned entry = t.slot[s.low[lane]] & kEntryMask;
         const unsigned low = s.low[lane];
         unsigned x = t.freq[entry] * s.high[lane] + low - t.base[low >> 7][entry];
         if (x < 256) x = x << 8 | *s.in++;

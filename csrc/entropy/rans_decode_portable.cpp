@@ -14,7 +14,7 @@ void prepare_portable(Stream& s) noexcept {
     for (unsigned t = 0; t < s.n_tables; ++t) {
         const Table& table = s.tables[t];
         for (unsigned slot = 0; slot < kTotal; ++slot) {
-            const unsigned e = table.slot[slot];
+            const unsigned e = table.slot[slot] & kEntryMask;
             const std::uint32_t word = table.freq[e] | (slot - table.base[slot >> 7][e]) << 8 |
                                        std::uint32_t{table.symbol[e]} << 16 |
                                        std::uint32_t{e == kEscape} << 24;
