@@ -13,8 +13,8 @@ inline constexpr std::size_t bytes_for_bits(std::uint64_t bits) noexcept {
     return static_cast<std::size_t>(bits / 8 + (bits % 8 != 0));
 }
 
-// Low `width` bits, 1 .. 7, of the eight bytes of a word to its lowest 8 * width bits, and back. Fields move
-// in three steps: those of odd bytes, then pairs, then fours of them.
+// Low `width` bits, 1 .. 7, of the eight bytes of a word to its lowest 8 * width bits, and back.
+// Fields move in three steps: those of odd bytes, then pairs, then fours of them.
 class EightFields {
 public:
     explicit EightFields(unsigned width) noexcept

@@ -76,7 +76,7 @@ bool map_avx2(const std::uint8_t* symbols, std::size_t n, const std::uint8_t* in
             seen = _mm256_or_si256(seen, look_up<2>(index_of, load_256(symbols + i)));
         }
     } else {
-        // Only rows of 16 symbols that differ from what most have; pshufb gives 0 to those of others.
+        // Only rows of 16 symbols that differ from what most have; pshufb gives 0 to all others.
         const __m256i most = _mm256_set1_epi8(static_cast<char>(index_of[255]));
         __m256i rows[16], first[16];
         unsigned n_rows = 0;

@@ -131,7 +131,7 @@ std::size_t split_portable(const std::uint8_t* symbols, std::size_t n, std::uint
 
 namespace {
 
-// What a symbol takes in one word, and the slot of each rank of each index, ranges one after another.
+// What a symbol takes in one word, and the slots of each index in order of their ranks.
 struct SymbolTable {
     std::uint32_t words[kEntries];  // frequency, first of its ranks in `slots`, escaped
     std::uint8_t slots[kTotal];

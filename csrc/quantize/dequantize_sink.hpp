@@ -39,12 +39,17 @@ inline __m256i halves_of(__m512 f) noexcept {
 // Symbols to elements of one dtype. kTable: symbols are below 16, and a run's products fit a
 // register; else each is computed.
 //
-// One permutation puts 64 symbols where they are wanted: byte i of an index of a look-up belongs to line
-// i, as look-ups ignore the bits above their index, and byte i of a dword is an integer of set i of 16.
+// One permutation puts 64 symbols where they are wanted: byte i of an index of a look-up belongs to
+// line i, as look-ups ignore the bits above their index, and byte i of a dword is an integer of set
+// i of 16.
 //   requires  runs.inner and runs.left are multiples of 64, runs.width <= 8
 template <DType kTo, bool kTable, Halves kHow = Halves::kF16>
 class DequantizeSink {
     static constexpr std::size_t kItem = kTo == DType::kF32 ? 4 : 2;
+    // 2^23 with a symbol in its lowest bits is their sum, from which 2^23 + zero point is taken:
+    // exactly, since magnitudes are at most 2^24.
+    static constexpr int kInMantissa = 1 << 23;
+    static constexpr int kAAndBOrC = 0xEA;
 
 public:
     DequantizeSink(const Runs& runs, std::uint8_t* out) noexcept
@@ -90,8 +95,12 @@ public:
 
 private:
     [[gnu::always_inline]] void load_zeros() noexcept {
-        zeros_ = _mm512_set1_epi32(runs_->zero(entry_));
-        if constexpr (kTable) levels_ = _mm512_cvtepi32_ps(_mm512_sub_epi32(scaled_, zeros_));
+        if constexpr (kTable) {
+            const __m512i zeros = _mm512_set1_epi32(runs_->zero(entry_));
+            levels_ = _mm512_cvtepi32_ps(_mm512_sub_epi32(scaled_, zeros));
+        } else {
+            zeros_ = _mm512_set1_ps(static_cast<float>(kInMantissa + runs_->zero(entry_)));
+        }
     }
 
     [[gnu::always_inline]] void load_run() noexcept {
@@ -144,6 +153,9 @@ private:
     [[gnu::always_inline]] __m512i products(__m512i placed) const noexcept {
         if constexpr (kTo == DType::kF32) {
             return _mm512_castps_si512(product<kLine>(placed));
+        } else if constexpr (kHow == Halves::kBf16Native) {
+            return (__m512i)_mm512_cvtne2ps_pbh(product<2 * kLine + 1>(placed),
+                                                product<2 * kLine>(placed));
         } else {
             const __m256i low = halves_of<kHow>(product<2 * kLine>(placed));
             const __m256i high = halves_of<kHow>(product<2 * kLine + 1>(placed));
@@ -155,16 +167,18 @@ private:
     // symbols from before in two sets.
     template <unsigned kSet>
     [[gnu::always_inline]] __m512 product(__m512i placed) const noexcept {
-        __m512i symbols = kSet == 0 ? placed : _mm512_srli_epi32(placed, 8 * kSet);
-        if constexpr (kSet < 3) symbols = _mm512_and_si512(symbols, _mm512_set1_epi32(0xFF));
-        __m512i zeros = zeros_;
+        const __m512i symbols = kSet == 0 ? placed : _mm512_srli_epi32(placed, 8 * kSet);
+        const __m512 biased = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(
+            symbols, _mm512_set1_epi32(0xFF), _mm512_castps_si512(_mm512_set1_ps(kInMantissa)),
+            kAAndBOrC));
+        __m512 zeros = zeros_;
         __m512 scales = scales_;
         if constexpr (kSet < 4 / kItem) {
             const auto now = static_cast<__mmask16>(new_ >> 16 * kSet);
-            zeros = _mm512_mask_blend_epi32(now, zeros_before_, zeros);
+            zeros = _mm512_mask_blend_ps(now, zeros_before_, zeros);
             scales = _mm512_mask_blend_ps(now, scales_before_, scales);
         }
-        return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(symbols, zeros)), scales);
+        return _mm512_mul_ps(_mm512_sub_ps(biased, zeros), scales);
     }
 
     const Runs* runs_;
@@ -175,12 +189,12 @@ private:
     __m512i waiting_;
     std::uint32_t new_;  // mask of a first line: elements that were not kept from before
     __m512i scaled_;
-    __m512i zeros_;
+    __m512 zeros_;
     __m512i table_;
     __m512 levels_;
     __m512 scales_;
     __m512i table_before_;
-    __m512i zeros_before_;
+    __m512 zeros_before_;
     __m512 scales_before_;
 };
 
