@@ -10,6 +10,7 @@
 #include "core/xxh3.hpp"
 #include "pipeline/order.hpp"
 #include "pipeline/tensor.hpp"
+#include "quantize/scale_grid.hpp"
 #include "simd/isa.hpp"
 #include "transform/dct.hpp"
 
@@ -95,11 +96,20 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         .def_property_readonly("ordered", [](const TensorJob& job) {
             return is_ordered(*job.codec.quantizer, job.spec);
         })
+        .def_property_readonly("dtype", [](const TensorJob& job) { return static_cast<int>(job.spec.dtype); })
+        .def_property_readonly("inner", [](const TensorJob& job) { return job.spec.inner; })
         .def_property_readonly("profile", [](const TensorJob& job) { return job.spec.profile; })
         .def_property_readonly("channels", [](const TensorJob& job) { return job.spec.channels; })
         .def_property_readonly("positions", [](const TensorJob& job) { return job.spec.positions; })
         .def_property_readonly("step", [](const TensorJob& job) { return job.spec.step; })
         .def_property_readonly("block", [](const TensorJob& job) { return job.spec.block; });
+    m.def("scale_grid", [] {
+        Flat<float> out(kMaxScaleCode - kMinScaleCode + 1);
+        for (std::uint32_t c = kMinScaleCode; c <= kMaxScaleCode; ++c) {
+            out.mutable_data()[c - kMinScaleCode] = scale_of_code(c);
+        }
+        return out;
+    });
     add_encode(m, job);
     add_decode(m, job);
     add_streams(m);

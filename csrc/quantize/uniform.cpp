@@ -11,6 +11,7 @@
 #include "quantize/floats.hpp"
 #include "quantize/lookup.hpp"
 #include "quantize/quantize.hpp"
+#include "quantize/scale_grid.hpp"
 #include "quantize/uniform_section.hpp"
 
 namespace qc {
@@ -106,6 +107,23 @@ void put_planes(const std::int32_t* symbols, std::size_t n, bool wide, std::uint
     for (std::size_t i = 0; i < n; ++i) high[i] = static_cast<std::uint8_t>(symbols[i] >> 8);
 }
 
+// Whether scales lie on the grid of codes, and between which. A scale of zero has symbols of zero, so any
+// other serves as well.
+struct ScaleCodes {
+    bool on_grid = true;
+    std::uint32_t least = 0;
+    std::uint32_t most = 0;
+
+    void add(float scale) noexcept {
+        if (scale == 0) return;
+        const std::uint32_t code = code_of_scale(scale);
+        on_grid &= scale_of_code(code) == scale;
+        least = least == 0 ? code : std::min(least, code);
+        most = std::max(most, code);
+    }
+    unsigned bits() const noexcept { return static_cast<unsigned>(std::bit_width(most - least)); }
+};
+
 std::uint8_t* put_params(const TensorSpec& t, ChunkRange range, const Params& params,
                          std::uint8_t* form, std::uint8_t* out) noexcept {
     const std::uint64_t entries = range.entries(t);
@@ -118,7 +136,20 @@ std::uint8_t* put_params(const TensorSpec& t, ChunkRange range, const Params& pa
         if (!t.symmetric) wide |= params.zero_points[g] < 0 || params.zero_points[g] > 255;
     }
     *form = static_cast<std::uint8_t>((scales16 ? kScales16 : 0) | (wide ? kWideZeroPoints : 0));
-    for (std::uint64_t e = 0; e < entries; ++e) {
+    ScaleCodes codes;
+    for (std::uint64_t e = 0; e < entries && codes.on_grid; ++e) codes.add(params.scales[(from + e) % t.dim]);
+    if (codes.on_grid && codes.least != 0 && 3 + codes.bits() * entries / 8 < 2 * entries) {
+        *form = static_cast<std::uint8_t>(kScaleCodes | (wide ? kWideZeroPoints : 0));
+        store(out, static_cast<std::uint16_t>(codes.least));
+        out[2] = static_cast<std::uint8_t>(codes.bits());
+        BitWriter writer(out + 3);
+        for (std::uint64_t e = 0; e < entries; ++e) {
+            const float scale = params.scales[(from + e) % t.dim];
+            writer.put(scale == 0 ? 0 : code_of_scale(scale) - codes.least, codes.bits());
+        }
+        out += 3 + writer.finish();
+    }
+    for (std::uint64_t e = 0; e < entries && !(*form & kScaleCodes); ++e) {
         const auto bits = std::bit_cast<std::uint32_t>(params.scales[(from + e) % t.dim]);
         if (scales16) {
             store(out, static_cast<std::uint16_t>(bits >> 15));

@@ -1,8 +1,10 @@
 #include "quantize/uniform_section.hpp"
 
+#include <algorithm>
 #include <bit>
 
 #include "core/bits.hpp"
+#include "quantize/scale_grid.hpp"
 #include "quantize/uniform.hpp"
 
 namespace qc {
@@ -34,6 +36,28 @@ Status read_scales(std::span<const std::uint8_t> raw, bool scales16, std::uint64
     return bad != 0 ? corrupt("uniform: a scale is neither zero nor positive and normal") : kOkStatus;
 }
 
+// Codes of scales: the least of them, and how far the others are above it.
+Status read_codes(ByteReader& in, std::uint64_t entries, float* scales) noexcept {
+    std::uint16_t base = 0;
+    std::uint8_t width = 0;
+    QC_TRY(in.get(base, "uniform: scale codes"));
+    QC_TRY(in.get(width, "uniform: scale codes"));
+    if (width > kMostCodeBits) return corrupt("uniform: width of scale codes", in.at() - 1);
+    std::span<const std::uint8_t> raw;
+    QC_TRY(in.take(bytes_for_bits(entries * width), raw, "uniform: scale codes"));
+    BitReader codes(raw);
+    std::uint32_t most = base;
+    for (std::uint64_t e = 0; e < entries; ++e) {
+        const std::uint32_t code = base + codes.get(width);
+        most = std::max(most, code);
+        scales[e] = scale_of_code(std::min(code, kMaxScaleCode));
+    }
+    if (base < kMinScaleCode || most > kMaxScaleCode || !codes.padding_is_zero()) {
+        return corrupt("uniform: scale codes", in.at() - 1);
+    }
+    return kOkStatus;
+}
+
 Status read_zero_points(std::span<const std::uint8_t> raw, bool wide, std::uint64_t entries,
                         std::int32_t* zero_points) noexcept {
     bool bad = false;
@@ -45,11 +69,13 @@ Status read_zero_points(std::span<const std::uint8_t> raw, bool wide, std::uint6
     return bad ? corrupt("uniform: a zero point beyond 2^23") : kOkStatus;
 }
 
-// Shifted points need one plane and one scale, and a scale that is the step needs a step.
+// Shifted points need one plane and one scale, and a scale that is the step needs a step. Scales are stored in one way.
 bool known_form(const TensorSpec& t, std::uint8_t form, unsigned width) noexcept {
     const bool shifted = (form & (kShifts | kSameShifts)) != 0;
     if (shifted && (t.bits != 0 || width > 8 || (form & kShifts && form & kSameShifts))) return false;
-    return !(form & kStepScale) || (t.bits == 0 && !(form & kScales16));
+    const std::uint8_t scales = form & (kScales16 | kStepScale | kScaleCodes);
+    if ((scales & (scales - 1)) != 0) return false;
+    return !(form & kStepScale) || t.bits == 0;
 }
 
 }  // namespace
@@ -61,7 +87,7 @@ Status open_uniform(const TensorSpec& t, ChunkRange range, ByteReader& in, Works
     std::uint64_t escapes = 0;
     QC_TRY(in.get(form, "uniform: section"));
     QC_TRY(in.get(width, "uniform: section"));
-    if (form > 31 || (t.symmetric && (form & kWideZeroPoints)) || !known_form(t, form, width)) {
+    if (form > 63 || (t.symmetric && (form & kWideZeroPoints)) || !known_form(t, form, width)) {
         return corrupt("uniform: unknown form", in.at() - 2);
     }
     if ((width < 1 || width > 8) && width != 16) return corrupt("uniform: width", in.at() - 1);
@@ -79,6 +105,8 @@ Status open_uniform(const TensorSpec& t, ChunkRange range, ByteReader& in, Works
     float* scales = workspace.get_as<float>(Workspace::kParams, entries);
     if (form & kStepScale) {
         scales[0] = t.step;
+    } else if (form & kScaleCodes) {
+        QC_TRY(read_codes(in, entries, scales));
     } else {
         QC_TRY(in.take(entries * (scales16 ? 2 : 4), raw, "uniform: scales"));
         QC_TRY(read_scales(raw, scales16, entries, scales));

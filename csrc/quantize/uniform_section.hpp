@@ -12,6 +12,8 @@ inline constexpr std::uint8_t kWideZeroPoints = 2;
 inline constexpr std::uint8_t kShifts = 4;
 inline constexpr std::uint8_t kStepScale = 8;
 inline constexpr std::uint8_t kSameShifts = 16;
+inline constexpr std::uint8_t kScaleCodes = 32;
+inline constexpr unsigned kMostCodeBits = 13;
 inline constexpr std::uint8_t kMostShifts = 31;
 inline constexpr int kShiftUnit = 128;  // shifts are in this part of a step
 

@@ -35,7 +35,7 @@ def clip_scales(values: F32, inner: int, scales: F32, grid: F32, reach: int) -> 
     -----
     Exhaustive: the error is no convex function of the scale where a group is small.
     """
-    first = np.searchsorted(grid, scales)
+    first = np.minimum(np.searchsorted(grid, scales), grid.size - 1)
     errors = np.zeros((scales.size, _CANDIDATES), np.float64)
     _errors(values, inner, first, grid, reach, errors)
     best = np.argmin(errors, axis=1)  # of equals the largest scale: nothing clipped
