@@ -15,7 +15,7 @@ from qcodec.errors import (
     UnsupportedError,
 )
 from qcodec.files import load_file, save_file
-from qcodec.pipeline import Bitpack, Codec, Dct, Dithered, Huffman, Lossless, Rans, Uniform, ZeroRun, parse
+from qcodec.pipeline import Bitpack, Codec, Dct, Dithered, Huffman, Lossless, Rans, Rounded, Uniform, ZeroRun, parse
 from qcodec.reading import safe_open
 from qcodec.recipe import Recipe, Rule
 
@@ -34,6 +34,7 @@ __all__ = [
     "QCodecError",
     "Rans",
     "Recipe",
+    "Rounded",
     "Rule",
     "TruncatedError",
     "Uniform",

@@ -27,6 +27,8 @@ def encode_chunks(
     array: npt.NDArray[Any], dtype: str, codec: Codec, what: str, threads: int | None
 ) -> Iterator[bytes | memoryview]:
     """Chunks of one tensor, in order, each valid until the next; `what` names it in errors."""
+    _named_job(codec, dtype, array.shape, what)
+    array = _prepared(array, dtype, codec, what)
     if array.size > 0 and not is_plain(codec):
         yield from (encode_parts(codec, [part]) for part in tensor_parts(array, dtype, codec, what))
         return
@@ -54,7 +56,8 @@ def is_plain(codec: Codec) -> bool:
 
 def tensor_parts(array: npt.NDArray[Any], dtype: str, codec: Codec, what: str) -> list[Part]:
     """The chunks of a tensor of one element or more, each a part with its coefficients."""
-    if not codec.lossy:
+    if codec.quantizer.bitwise:
+        array = _prepared(array, dtype, codec, what)
         job = _named_job(codec, dtype, array.shape, what)
         data = flat_bytes(array)
         item = array.dtype.itemsize
@@ -130,6 +133,16 @@ def _classify(codec: Codec, parts: Sequence[Part]) -> U8 | None:
         part.classes = part.job.classes(part.first, part.values.size, code)
         codes.append(code)
     return np.concatenate(codes)
+
+
+def _prepared(
+    array: npt.NDArray[Any], dtype: str, codec: Codec, what: str
+) -> npt.NDArray[Any]:
+    """The elements that will be stored, bit for bit, by a bitwise quantizer that rounds."""
+    if not (codec.quantizer.bitwise and codec.lossy):
+        return array
+    _finite(array, dtype, codec, what)
+    return codec.quantizer.prepare(array)
 
 
 def _named_job(codec: Codec, dtype: str, shape: tuple[int, ...], what: str) -> _core.Job:

@@ -29,11 +29,12 @@ from qcodec.errors import (
 )
 from qcodec.quantize.dithered import Dithered
 from qcodec.quantize.lossless import Lossless
+from qcodec.quantize.rounded import Rounded
 from qcodec.quantize.uniform import Uniform
 from qcodec.stages import Coder, Quantizer, Stage, Transform
 from qcodec.transform.dct import Dct
 
-__all__ = ["Bitpack", "Codec", "Dct", "Dithered", "Huffman", "Lossless", "Rans", "Uniform", "ZeroRun", "parse"]
+__all__ = ["Bitpack", "Codec", "Dct", "Dithered", "Huffman", "Lossless", "Rans", "Rounded", "Uniform", "ZeroRun", "parse"]
 
 MAX_CODEC_CHARS = 1000
 STAGE_KINDS = ("transform", "quantizer", "coder")
