@@ -109,7 +109,11 @@ def load_file(
             for name, e in entries.items()
         }
         _check_total(entries.values(), chosen, max_decoded_bytes, os.fspath(path))
-        out = {name: f.get_tensor(name, dtype=chosen[name]) for name in entries}
+        # Chunk by chunk: however tensors of shared chunks take turns, each is decoded once.
+        out = {}
+        for name in sorted(entries, key=lambda n: entries[n].place):
+            out[name] = f.get_tensor(name, dtype=chosen[name])
+        out = {name: out[name] for name in entries}
         return out | {name: out[target] for name, target in f.contents.aliases.items()}
 
 
