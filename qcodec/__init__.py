@@ -15,7 +15,20 @@ from qcodec.errors import (
     UnsupportedError,
 )
 from qcodec.files import load_file, save_file
-from qcodec.pipeline import Bitpack, Codec, Dct, Dithered, Huffman, Lossless, Rans, Uniform, ZeroRun, parse
+from qcodec.pipeline import (
+    Bitpack,
+    Codec,
+    Dct,
+    Dithered,
+    Huffman,
+    KMeans,
+    Lossless,
+    Rans,
+    Ternary,
+    Uniform,
+    ZeroRun,
+    parse,
+)
 from qcodec.reading import safe_open
 from qcodec.recipe import Recipe, Rule
 
@@ -29,12 +42,14 @@ __all__ = [
     "Dithered",
     "Huffman",
     "InputError",
+    "KMeans",
     "LimitError",
     "Lossless",
     "QCodecError",
     "Rans",
     "Recipe",
     "Rule",
+    "Ternary",
     "TruncatedError",
     "Uniform",
     "UnsafePathError",
