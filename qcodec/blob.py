@@ -54,8 +54,8 @@ def encode(
     out : writable bytes-like, optional
         Where to encode to. Reused memory saves the first touch of fresh pages.
     weights : array_like, optional
-        Importance of each element, >= 0, in the array's shape, for a codec that takes it (`kmeans`):
-        squared errors count in proportion to it.
+        Importance of each element, >= 0, in the array's shape, for a codec that takes it
+        (`kmeans`): squared errors count in proportion to it.
 
     Returns
     -------

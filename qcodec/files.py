@@ -43,8 +43,8 @@ def save_file(
     threads : int, optional
         Default: all CPUs that the process may use. The bytes do not depend on it.
     weights : mapping of str to array_like, optional
-        For tensors with a codec that takes them (`kmeans`): the importance of each element, >= 0, in
-        the tensor's shape, such as the diagonal of the Hessian.
+        For tensors with a codec that takes them (`kmeans`): the importance of each element, >= 0,
+        in the tensor's shape, such as the diagonal of the Hessian.
 
     Raises
     ------

@@ -48,8 +48,8 @@ class KMeans(Quantizer):
     The codebook is the best there is for the tensor's histogram; no random start is involved.
     Encoding raises `InputError` at the first NaN or infinity. ``qcodec.encode(..., weights=...)``
     and ``save_file(..., weights=...)`` take the importance of each weight, such as the diagonal of
-    the Hessian [2]_: error counts in proportion to it. Values are rounded to 16 bits where that costs
-    less error than the saved bytes are worth.
+    the Hessian [2]_: error counts in proportion to it. Values are rounded to 16 bits where that
+    costs less error than the saved bytes are worth.
 
     References
     ----------

@@ -32,9 +32,9 @@ class Ternary(Quantizer):
     Notes
     -----
     No error is larger than ``max|w|``, and the largest weight never becomes zero. One tensor for
-    itself loses most of its information this way; 3LC adds what was lost to the next one to be sent,
-    which is up to the caller and shown below. Encoding raises `InputError` at the first NaN or
-    infinity.
+    itself loses most of its information this way; 3LC adds what was lost to the next one to be
+    sent, which is up to the caller and shown below. Encoding raises `InputError` at the first NaN
+    or infinity.
 
     References
     ----------
