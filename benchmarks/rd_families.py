@@ -65,11 +65,14 @@ class Family:
 # To add a codec, add a line.
 FAMILIES = (
     Family.stepped("uniform", "uniform(step={}) | rans"),
-    Family.stepped("uniform, rdo 0.1", "uniform(step={}, rdo=0.1) | rans"),
-    Family("uniform, group 64", "uniform(bits={}, group=64) | rans", values=(2, 3, 4, 5)),
-    Family("uniform, per row", "uniform(bits={}, axis=0) | rans", values=(3, 4, 5, 6),
+    Family.stepped("uniform, rdo 0.05", "uniform(step={}, rdo=0.05) | rans"),
+    Family.stepped("uniform, rdo 0.1, profile", "uniform(step={}, rdo=0.1, profile=True) | rans",
+                   models_only=True),
+    Family("uniform, group 64", "uniform(bits={}, group=64, clip='mse') | rans",
+           values=(2, 3, 4, 5)),
+    Family("uniform, per row", "uniform(bits={}, axis=0, clip='mse') | rans", values=(3, 4, 5, 6),
            models_only=True),
-    Family.stepped("dithered", "dithered(step={}, seed=1) | rans"),
+    Family.stepped("dithered, Wiener", "dithered(step={}, seed=1, wiener=True) | rans"),
     Family.stepped("lattice D4", "lattice('d4', step={}) | rans"),
     Family.stepped("lattice E8", "lattice('e8', step={}) | rans"),
     Family.stepped("lattice Leech", "lattice('leech', step={}) | rans"),
@@ -77,7 +80,8 @@ FAMILIES = (
     Family("k-means", "kmeans(k={}) | rans", values=(2, 3, 4, 6, 8, 16, 32)),
     Family("k-means, rate", "kmeans(k=64, rate={}) | rans", (1e-3, 10.0)),
     Family.stepped("dct, uniform", "dct | uniform(step={}) | rans", models_only=True),
-    Family.stepped("dct, rdo 0.1", "dct | uniform(step={}, rdo=0.1) | rans", models_only=True),
+    Family.stepped("dct, rdo 0.1, profile",
+                   "dct | uniform(step={}, rdo=0.1, profile=True) | rans", models_only=True),
     Family("ternary", "ternary | zero_run"),
 )  # fmt: skip
 

@@ -32,7 +32,7 @@ from qcodec.pipeline import (
 from qcodec.reading import safe_open
 from qcodec.recipe import Recipe, Rule
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Bitpack",

@@ -20,7 +20,6 @@ NUMPY = {
     "F32": np.float32,
     "F64": np.float64,
 }
-SECTIONS = {"kmeans": reference_codebook.Codebooks, "ternary": reference_codebook.Ternary}
 
 
 def name_of(array):
@@ -52,7 +51,7 @@ def open_section(chunk, codec, dtype, shape, first=0):
     count = min(CHUNK, n - first)
     cursor = Cursor(chunk)
     part = SimpleNamespace(tensor=tensor, first=first, count=count)
-    return cursor, SECTIONS[options["name"]](cursor, part, options), count
+    return cursor, reference_codebook.SECTIONS[options["name"]](cursor, part, options), count
 
 
 def slow_decode(chunks, codec, dtype, shape):

@@ -101,3 +101,6 @@ class Ternary:
         refuse_unless(not (planes[0] > 2).any(), "a symbol of 3")
         q = planes[0].astype(np.float32) - np.float32(1)
         return q * np.float32(self.scale)
+
+
+SECTIONS = {"kmeans": Codebooks, "ternary": Ternary}

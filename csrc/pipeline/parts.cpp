@@ -61,9 +61,16 @@ public:
         const std::size_t n = total(parts);
         planes_ = state.planes;
         whole_ = codec.quantizer->next_plane != nullptr;
+        quantizer_ = codec.quantizer;
+        part_ = &parts[0];
         const std::uint8_t* classes = nullptr;
         const auto ordered = [&](const Part& p) { return is_ordered(*codec.quantizer, *p.spec); };
-        if (std::any_of(parts.begin(), parts.end(), ordered)) {
+        const bool alone = parts.size() == 1 && !part_->spec->profile;
+        by_position_ = alone && part_->spec->block != 0 && state.pointwise;
+        gathers_ = alone && part_->spec->block == 0 && codec.quantizer->gather != nullptr;
+        if (by_position_ || gathers_) {
+            // What stands where needs no list of classes.
+        } else if (std::any_of(parts.begin(), parts.end(), ordered)) {
             std::uint8_t* const made = workspace.get(Workspace::kClasses, n);
             QC_TRY(read_classes(codec, parts, in, workspace, made));
             classes = made;
@@ -83,6 +90,8 @@ public:
         if (classes != nullptr) {
             ordered_ = true;
             reader_ = OrderedReader(classes, n);
+        }
+        if (ordered_ || gathers_) {
             std::uint8_t* const gather = workspace.get(Workspace::kGather, planes_ * kBlock);
             for (unsigned k = 0; k < planes_; ++k) gathered_[k] = gather + k * kBlock;
         }
@@ -96,6 +105,13 @@ public:
             return gathered_;
         }
         if (whole_) return plane_;
+        if (gathers_) {
+            for (unsigned k = 0; k < planes_; ++k) {
+                quantizer_->gather(*part_->spec, part_->range, plane_[k], taken_, n, gathered_[k]);
+            }
+            taken_ += n;
+            return gathered_;
+        }
         for (unsigned k = 0; k < planes_; ++k) {
             at_[k] = plane_[k];
             plane_[k] += n;
@@ -103,10 +119,22 @@ public:
         return at_;
     }
 
+    // Whether planes stand position by position, and where so: symbols of a run of one of them.
+    bool by_position() const noexcept { return by_position_; }
+    const std::uint8_t* const* run(std::size_t first) noexcept {
+        for (unsigned k = 0; k < planes_; ++k) at_[k] = plane_[k] + first;
+        return at_;
+    }
+
 private:
+    const QuantizerKernel* quantizer_ = nullptr;
+    const Part* part_ = nullptr;
     unsigned planes_ = 0;
+    std::size_t taken_ = 0;
     bool whole_ = false;
     bool ordered_ = false;
+    bool by_position_ = false;
+    bool gathers_ = false;
     const std::uint8_t* plane_[Workspace::kPlanes] = {};
     const std::uint8_t* at_[Workspace::kPlanes] = {};
     std::uint8_t* gathered_[Workspace::kPlanes] = {};
@@ -118,6 +146,9 @@ struct Target {
     DType dtype;
     std::size_t item;
 
+    float* floats(std::size_t element) const noexcept {
+        return reinterpret_cast<float*>(at + element * item);
+    }
     void put(std::size_t element, const float* values, std::size_t n) const {
         from_f32.pick()(values, n, at + element * item, dtype);
     }
@@ -136,18 +167,29 @@ Status decode_plain(const Codec& codec, const Part& part, Symbols& symbols, Chun
 Status decode_blocks(const Codec& codec, const Part& part, Symbols& symbols, ChunkState& state,
                      const Target& to, Workspace& workspace) {
     const BlockGrid grid(part.spec->block, part.spec->columns, part.range.first, part.range.count);
-    float* const values = workspace.get_as<float>(Workspace::kCoefficients, kBlock);
-    const auto inverse = [&](std::size_t at, std::size_t n) {
-        return codec.quantizer->inverse(*part.spec, part.range, state, symbols.next(n), at, n,
-                                        reinterpret_cast<std::uint8_t*>(values), DType::kF32,
-                                        workspace);
+    float* const values = workspace.get_as<float>(Workspace::kCoefficients, 2 * kBlock);
+    float* const rows = values + kBlock;
+    const auto dequantize = [&](const std::uint8_t* const* from, std::size_t at, std::size_t n,
+                                float* out) {
+        return codec.quantizer->inverse(*part.spec, part.range, state, from, at, n,
+                                        reinterpret_cast<std::uint8_t*>(out), DType::kF32, workspace);
     };
     const std::size_t area = grid.area();
-    const std::size_t step = kBlock / area;
+    const std::size_t step = kBlock / area / 16 * 16;
     for (std::size_t b = 0; b < grid.blocks(); b += step) {
         const std::size_t n = std::min(step, grid.blocks() - b);
-        QC_TRY(inverse(b * area, n * area));
-        inverse_dct(values, grid.side(), n);
+        if (symbols.by_position()) {
+            for (std::size_t p = 0; p < area; ++p) {
+                QC_TRY(dequantize(symbols.run(p * grid.blocks() + b), 0, n, rows + p * step));
+            }
+            const bool direct = grid.consecutive() && to.dtype == DType::kF32;
+            inverse_dct_rows(rows, step, grid.side(), n,
+                             direct ? to.floats(grid.row_of_block(b, 0)) : values);
+            if (direct) continue;
+        } else {
+            QC_TRY(dequantize(symbols.next(n * area), b * area, n * area, values));
+            inverse_dct(values, grid.side(), n);
+        }
         if (grid.consecutive()) {
             to.put(grid.row_of_block(b, 0), values, n * area);
             continue;
@@ -163,7 +205,8 @@ Status decode_blocks(const Codec& codec, const Part& part, Symbols& symbols, Chu
     grid.for_rest([&](std::size_t element, std::size_t count) {
         for (std::size_t i = 0; i < count && status.ok(); i += kBlock) {
             const std::size_t n = std::min(kBlock, count - i);
-            status = inverse(at, n);
+            const auto* from = symbols.by_position() ? symbols.run(at) : symbols.next(n);
+            status = dequantize(from, at, n, values);
             if (status.ok()) to.put(element + i, values, n);
             at += n;
         }

@@ -31,13 +31,21 @@ public:
 
     // `element` is the lower half of its number.
     constexpr std::uint32_t class_of(std::uint32_t element) const noexcept {
-        const std::uint32_t turn = mix32((element / kDitherClasses) * kWeyl + group_key_);
-        return (element + turn) % kDitherClasses;
+        return (element + turn_of(element)) % kDitherClasses;
     }
+    // The same for all of a group of 16.
+    constexpr std::uint32_t turn_of(std::uint32_t element) const noexcept {
+        return mix32((element / kDitherClasses) * kWeyl + group_key_) % kDitherClasses;
+    }
+    constexpr std::uint32_t element_key() const noexcept { return element_key_; }
+
     // In steps, an odd multiple of 2^-24 between -1/2 and 1/2.
     constexpr float value(std::uint32_t element) const noexcept {
+        return value(element, class_of(element));
+    }
+    constexpr float value(std::uint32_t element, std::uint32_t class_number) const noexcept {
         const std::uint32_t fraction = mix32(element * kWeyl + element_key_) >> 13;
-        const std::uint32_t u = class_of(element) << 19 | fraction;
+        const std::uint32_t u = class_number << 19 | fraction;
         return static_cast<float>(static_cast<std::int32_t>(2 * u + 1) - (1 << 23)) * 0x1p-24f;
     }
 

@@ -9,6 +9,10 @@
 #include "quantize/floats.hpp"
 #include "quantize/quantizer.hpp"
 
+#if QC_X86
+#include <immintrin.h>
+#endif
+
 namespace qc {
 namespace {
 
@@ -25,38 +29,125 @@ void for_runs(std::uint64_t seed, std::uint64_t first, std::size_t count, F f) {
     }
 }
 
-[[gnu::always_inline]] inline void subtract(const Dither& dither, std::uint32_t element, float scale,
-                                            std::size_t n, float* values) noexcept {
-    for (std::size_t i = 0; i < n; ++i) {
-        values[i] = (values[i] - dither.value(element + static_cast<std::uint32_t>(i))) * scale;
+// Symbols of elements that begin with number `element`, a multiple of 16; all groups but the last are whole.
+struct Run {
+    const Dither& dither;
+    std::uint32_t element;
+    std::size_t n;
+};
+
+typedef std::uint32_t Words __attribute__((vector_size(kDitherClasses * 4), aligned(4)));
+typedef std::int32_t Integers __attribute__((vector_size(kDitherClasses * 4), aligned(4)));
+typedef float Floats __attribute__((vector_size(kDitherClasses * 4), aligned(4)));
+
+constexpr Words kLanes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+[[gnu::always_inline]] inline void dithers(const Dither& dither, std::uint32_t element,
+                                           Floats& out) noexcept {
+    Words x = (element + kLanes) * kWeyl + dither.element_key();
+    x = (x ^ x >> 16) * 0x7FEB352Du;
+    x = (x ^ x >> 15) * 0x846CA68Bu;
+    x = (x ^ x >> 16) >> 13;
+    const Words classes = (kLanes + dither.turn_of(element)) % kDitherClasses;
+    const Integers odd = reinterpret_cast<Integers>((classes << 19 | x) * 2 + 1);
+    out = __builtin_convertvector(odd - (1 << 23), Floats) * 0x1p-24f;
+}
+
+// A group at a time, in vectors as wide as the machine has them.
+[[gnu::always_inline]] inline void subtract(const Run& run, const std::uint8_t* high,
+                                            const std::uint8_t* low, std::int32_t zero, float scale,
+                                            float* out) noexcept {
+    if (high == nullptr) {
+        for (std::size_t i = 0; i < run.n; ++i) out[i] = static_cast<float>(low[i] - zero);
+    } else {
+        for (std::size_t i = 0; i < run.n; ++i) {
+            out[i] = static_cast<float>((high[i] << 8 | low[i]) - zero);
+        }
+    }
+    std::size_t at = 0;
+    for (; at + kDitherClasses <= run.n; at += kDitherClasses) {
+        Floats value;
+        Floats u;
+        std::memcpy(&value, out + at, sizeof value);
+        dithers(run.dither, run.element + static_cast<std::uint32_t>(at), u);
+        value = (value - u) * scale;
+        std::memcpy(out + at, &value, sizeof value);
+    }
+    for (; at < run.n; ++at) {
+        out[at] = (out[at] - run.dither.value(run.element + static_cast<std::uint32_t>(at))) * scale;
     }
 }
 
-using SubtractFn = void (*)(const Dither&, std::uint32_t element, float scale, std::size_t n,
-                            float* values);
+using SubtractFn = void (*)(const Run& run, const std::uint8_t* high, const std::uint8_t* low,
+                            std::int32_t zero, float scale, float* out);
 
-void subtract_portable(const Dither& d, std::uint32_t element, float scale, std::size_t n,
-                       float* values) {
-    subtract(d, element, scale, n, values);
+// Sixteen groups at a time: planes[c] has the symbols of class c, one per group.
+using TurnFn = void (*)(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out);
+
+void turn_portable(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out) {
+    for (std::size_t i = 0; i < run.n; ++i) {
+        const auto element = run.element + static_cast<std::uint32_t>(i);
+        out[i] = planes[run.dither.class_of(element)][i / kDitherClasses];
+    }
+}
+
+void subtract_portable(const Run& run, const std::uint8_t* high, const std::uint8_t* low,
+                       std::int32_t zero, float scale, float* out) {
+    subtract(run, high, low, zero, scale, out);
 }
 #if QC_X86
 #pragma GCC push_options
 #pragma GCC target("avx2")
-void subtract_avx2(const Dither& d, std::uint32_t element, float scale, std::size_t n, float* values) {
-    subtract(d, element, scale, n, values);
+void subtract_avx2(const Run& run, const std::uint8_t* high, const std::uint8_t* low,
+                   std::int32_t zero, float scale, float* out) {
+    subtract(run, high, low, zero, scale, out);
+}
+
+void turn_avx2(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out) {
+    const __m128i lanes = _mm_set_epi8(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    std::size_t group = 0;
+    for (; (group + 16) * kDitherClasses <= run.n; group += 16) {
+        __m128i a[16];
+        __m128i b[16];
+        for (unsigned c = 0; c < 16; ++c) {
+            a[c] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(planes[c] + group));
+        }
+        // A transpose is four perfect shuffles: rows r and r + 8 interleave to rows 2r and 2r + 1.
+        for (unsigned stage = 0; stage < 4; ++stage) {
+            for (unsigned r = 0; r < 8; ++r) {
+                b[2 * r] = _mm_unpacklo_epi8(a[r], a[r + 8]);
+                b[2 * r + 1] = _mm_unpackhi_epi8(a[r], a[r + 8]);
+            }
+            for (unsigned r = 0; r < 16; ++r) a[r] = b[r];
+        }
+        for (unsigned g = 0; g < 16; ++g) {
+            const auto element = run.element + static_cast<std::uint32_t>((group + g) * kDitherClasses);
+            const __m128i turn = _mm_set1_epi8(static_cast<char>(run.dither.turn_of(element)));
+            const __m128i from = _mm_and_si128(_mm_add_epi8(lanes, turn), _mm_set1_epi8(15));
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(out + (group + g) * kDitherClasses),
+                             _mm_shuffle_epi8(a[g], from));
+        }
+    }
+    const std::uint8_t* rest[kDitherClasses];
+    for (unsigned c = 0; c < kDitherClasses; ++c) rest[c] = planes[c] + group;
+    const std::size_t done = group * kDitherClasses;
+    turn_portable({run.dither, run.element + static_cast<std::uint32_t>(done), run.n - done}, rest,
+                  out + done);
 }
 #pragma GCC pop_options
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512")
-void subtract_avx512(const Dither& d, std::uint32_t element, float scale, std::size_t n,
-                     float* values) {
-    subtract(d, element, scale, n, values);
+void subtract_avx512(const Run& run, const std::uint8_t* high, const std::uint8_t* low,
+                     std::int32_t zero, float scale, float* out) {
+    subtract(run, high, low, zero, scale, out);
 }
 #pragma GCC pop_options
 constinit const Variants<SubtractFn> subtract_dither{subtract_portable, subtract_avx2,
                                                      subtract_avx512};
+constinit const Variants<TurnFn> turn_classes{turn_portable, turn_avx2};
 #else
 constinit const Variants<SubtractFn> subtract_dither{subtract_portable};
+constinit const Variants<TurnFn> turn_classes{turn_portable};
 #endif
 
 Status forward(const TensorSpec&, ChunkRange range, const std::uint8_t*, const Params&, Workspace&,
@@ -71,20 +162,18 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
     return state.shifts.empty() ? kOkStatus : corrupt("dithered: shifts", start);
 }
 
-// Integers of the symbols, escapes put back.
-Status integers(ChunkState& state, const std::uint8_t* const* planes, std::size_t n, float* out) noexcept {
+// Symbol 0 stands for the next escaped value.
+Status patch_escapes(const TensorSpec& t, ChunkRange range, ChunkState& state,
+                     const std::uint8_t* high, const std::uint8_t* low, std::size_t at, std::size_t n,
+                     float* values) noexcept {
     const std::size_t escapes = state.escapes.size() / 4;
-    const bool wide = state.width == 16;
     for (std::size_t i = 0; i < n; ++i) {
-        const int symbol = wide ? planes[0][i] << 8 | planes[1][i] : planes[0][i];
-        out[i] = static_cast<float>(symbol - state.zero_point);
-    }
-    if (escapes == 0) return kOkStatus;
-    for (std::size_t i = 0; i < n; ++i) {
-        if (planes[0][i] != 0 || (wide && planes[1][i] != 0)) continue;
+        if (low[i] != 0 || (high != nullptr && high[i] != 0)) continue;
         if (state.escapes_used == escapes) return corrupt("dithered: more escape symbols than values");
         const auto q = load<std::int32_t>(state.escapes.data() + 4 * state.escapes_used++);
-        out[i] = static_cast<float>(q);
+        const std::uint64_t element = range.first + at + i;
+        const auto low_half = static_cast<std::uint32_t>(element);
+        values[i] = (static_cast<float>(q) - Dither(t.seed, element).value(low_half)) * state.scales[0];
     }
     return kOkStatus;
 }
@@ -92,14 +181,43 @@ Status integers(ChunkState& state, const std::uint8_t* const* planes, std::size_
 Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
                const std::uint8_t* const* planes, std::size_t at, std::size_t n, std::uint8_t* out,
                DType out_dtype, Workspace& workspace) noexcept {
-    float* const values = workspace.get_as<float>(Workspace::kConvert, n);
-    QC_TRY(integers(state, planes, n, values));
+    const std::uint8_t* const high = state.width == 16 ? planes[0] : nullptr;
+    const std::uint8_t* const low = planes[state.width == 16 ? 1 : 0];
+    const bool direct = out_dtype == DType::kF32;
+    float* const values = direct ? reinterpret_cast<float*>(out)
+                                 : workspace.get_as<float>(Workspace::kConvert, n);
     for_runs(t.seed, range.first + at, n,
              [&](const Dither& d, std::uint32_t element, std::size_t from, std::size_t count) {
-                 subtract_dither.pick()(d, element, state.scales[0], count, values + from);
+                 subtract_dither.pick()({d, element, count}, high == nullptr ? nullptr : high + from,
+                                        low + from, state.zero_point, state.scales[0], values + from);
              });
-    from_f32.pick()(values, n, out, out_dtype);
+    if (!state.escapes.empty()) {
+        QC_TRY(patch_escapes(t, range, state, high, low, at, n, values));
+    }
+    if (!direct) from_f32.pick()(values, n, out, out_dtype);
     return kOkStatus;
+}
+
+// Classes have a symbol of each whole group; in the last group, those that are met come once more.
+void gather(const TensorSpec& t, ChunkRange range, const std::uint8_t* plane, std::size_t at,
+            std::size_t n, std::uint8_t* out) noexcept {
+    const std::size_t groups = range.count / kDitherClasses;
+    std::size_t begin[kDitherClasses + 1] = {};
+    for (std::size_t i = groups * kDitherClasses; i < range.count; ++i) {
+        const std::uint64_t element = range.first + i;
+        ++begin[Dither(t.seed, element).class_of(static_cast<std::uint32_t>(element)) + 1];
+    }
+    const std::uint8_t* from[kDitherClasses];
+    for (unsigned c = 0; c < kDitherClasses; ++c) {
+        if (c > 0) begin[c] += begin[c - 1];
+        from[c] = plane + c * groups + begin[c] + at / kDitherClasses;
+    }
+    for_runs(t.seed, range.first + at, n,
+             [&](const Dither& d, std::uint32_t element, std::size_t done, std::size_t count) {
+                 const std::uint8_t* planes[kDitherClasses];
+                 for (unsigned c = 0; c < kDitherClasses; ++c) planes[c] = from[c] + done / kDitherClasses;
+                 turn_classes.pick()({d, element, count}, planes, out + done);
+             });
 }
 
 Status finish(const ChunkState& state) noexcept {
@@ -121,7 +239,7 @@ void classes(const TensorSpec& t, ChunkRange range, std::uint8_t* out) noexcept 
 }
 
 constexpr QuantizerKernel kDithered{"dithered",    3,       forward, open, inverse, finish,
-                                    never_rotated, nullptr, classes};
+                                    never_rotated, nullptr, classes, gather};
 const RegisterQuantizer registered{kDithered};
 
 }  // namespace

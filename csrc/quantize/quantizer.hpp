@@ -90,6 +90,7 @@ struct ChunkState {
     std::size_t escapes_used = 0;
     bool sequential = false;                     // symbols may not be skipped undecoded
     std::span<const std::uint8_t> shifts;        // of reconstruction points, FORMAT.md "uniform"
+    bool pointwise = false;                      // elements depend on their symbol alone
     const std::uint8_t* table = nullptr;         // element of each symbol, in `table_dtype`
     DType table_dtype = DType::kF32;
     const float* points = nullptr;               // entries of all codebooks
@@ -136,6 +137,11 @@ struct QuantizerKernel {
 
     // Null, or: the classes 0..255 of the chunk's elements, in whose order symbols are coded.
     void (*classes)(const TensorSpec& t, ChunkRange range, std::uint8_t* out) noexcept = nullptr;
+
+    // Where there are classes: symbols of elements [at, at + n) from a plane of the chunk in their order. `at` is a
+    // multiple of kBlock.
+    void (*gather)(const TensorSpec& t, ChunkRange range, const std::uint8_t* plane, std::size_t at,
+                   std::size_t n, std::uint8_t* out) noexcept = nullptr;
 
     // Null where every plane has a symbol of each element. Else: how many symbols plane k has, given
     // those before it, and of how many bits. `inverse` then gets whole planes, and elements in order.

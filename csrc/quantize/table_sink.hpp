@@ -55,18 +55,46 @@ public:
           low1_(planes + 256),
           high0_(planes + 256 * (kBytes - 2)),
           high1_(planes + 256 * (kBytes - 1)),
-          out_(out),
+          out_(out, kBytes),
+          waiting_(_mm512_setzero_si512()),
           highest_(_mm512_setzero_si512()) {
+        alignas(64) std::uint8_t place[64];
+        for (unsigned k = 0; k < 64; ++k) place[k] = static_cast<std::uint8_t>(64 + k - out_.lead());
+        place_ = _mm512_load_si512(place);
         for (unsigned k = 0; k < kBytes; ++k) index_[k] = interleave_index<kBytes>(k);
     }
 
     [[gnu::always_inline]] void put(__m512i symbols) noexcept {
         highest_ = _mm512_max_epu8(highest_, symbols);
+        __m512i lines[kBytes];
+        look_up(symbols, lines);
+        out_.put_first(lines[0]);
+#pragma GCC unroll 3
+        for (unsigned k = 1; k < kBytes; ++k) out_.put(lines[k]);
+        waiting_ = symbols;
+    }
+
+    // Only the first line has elements of the array.
+    void flush() noexcept {
+        __m512i lines[kBytes];
+        look_up(waiting_, lines);
+        out_.flush(lines[0]);
+    }
+
+    bool all_below(unsigned size) const noexcept {
+        return size > 255 || _mm512_cmpge_epu8_mask(
+                                 highest_, _mm512_set1_epi8(static_cast<char>(size))) == 0;
+    }
+
+private:
+    // Elements of the symbols that wait and of the new ones that share lines with them.
+    [[gnu::always_inline]] void look_up(__m512i newer, __m512i* lines) const noexcept {
+        const __m512i symbols = _mm512_permutex2var_epi8(waiting_, place_, newer);
         const __m512i b2 = high0_.at(symbols);
         const __m512i b3 = high1_.at(symbols);
         if constexpr (kBytes == 2) {
-            out_.put(_mm512_permutex2var_epi8(b2, index_[0], b3));
-            out_.put(_mm512_permutex2var_epi8(b2, index_[1], b3));
+            lines[0] = _mm512_permutex2var_epi8(b2, index_[0], b3);
+            lines[1] = _mm512_permutex2var_epi8(b2, index_[1], b3);
         } else {
             constexpr __mmask64 kHigh = 0xCCCCCCCCCCCCCCCC;
             __m512i b0 = _mm512_setzero_si512(), b1 = _mm512_setzero_si512();
@@ -78,21 +106,15 @@ public:
                     v = _mm512_or_si512(
                         v, _mm512_maskz_permutex2var_epi8(~kHigh, b0, index_[k], b1));
                 }
-                out_.put(v);
+                lines[k] = v;
             }
         }
     }
 
-    void flush() noexcept { out_.flush(); }
-
-    bool all_below(unsigned size) const noexcept {
-        return size > 255 || _mm512_cmpge_epu8_mask(
-                                 highest_, _mm512_set1_epi8(static_cast<char>(size))) == 0;
-    }
-
-private:
     BytePlane<kWide> low0_, low1_, high0_, high1_;
     LineStream out_;
+    __m512i waiting_;  // the symbols before, of which the last share a line with the next ones
+    __m512i place_;
     __m512i highest_;
     __m512i index_[kBytes];
 };

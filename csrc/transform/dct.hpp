@@ -58,6 +58,12 @@ private:
 // `blocks` blocks of k * k coefficients to values and back, in place. float32 arithmetic in the order
 // of FORMAT.md: the same bits everywhere.
 void inverse_dct(float* data, unsigned k, std::size_t blocks) noexcept;
+
+// The same from coefficients of which those of one position lie together: position p of block b at rows[p * stride + b].
+// Overwrites the rows, of which `stride` is a multiple of 16, and writes whole blocks, one after another.
+void inverse_dct_rows(float* rows, std::size_t stride, unsigned k, std::size_t blocks,
+                      float* out) noexcept;
+
 void forward_dct(float* data, unsigned k, std::size_t blocks) noexcept;
 
 // Elements in C order to the order of coefficients, transformed.

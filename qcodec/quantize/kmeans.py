@@ -34,9 +34,9 @@ class KMeans(Quantizer):
         one of the `k` values.
     rate : float, default 0
         The squared error, in units of the variance of the weights, that saving one bit per weight
-        is worth; 0..1, and 0.005 to 0.05 suit 4 to 2 bits. Values are then chosen by error and by
-        what their symbols cost to code, not by error alone; give a `k` above what the rate needs.
-        Only with one codebook for the tensor.
+        is worth; 0..1: 0.2, 0.06 and 0.01 give bell-shaped weights 1.7, 2.6 and 3.9 bits. Values
+        are then chosen by error and by what their symbols cost to code, not by error alone; give
+        a `k` of four times what the bits need. Only with one codebook for the tensor.
 
     Raises
     ------
