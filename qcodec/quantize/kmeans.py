@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from qcodec._arrays import check_float, check_int
-from qcodec.container._fields import CHUNK_ELEMENTS
 from qcodec.quantize._groups import check_groups, groups_met, groups_of
 from qcodec.registry import register
 from qcodec.stages import Part, Quantizer, Symbols
@@ -121,6 +120,7 @@ class KMeans(Quantizer):
         weights: npt.NDArray[np.float32] | None = None,
     ) -> Any:
         """Codebooks of the tensor, and the entries that all elements take."""
+        from qcodec.container._fields import CHUNK_ELEMENTS
         from qcodec.search.codebook import fit_codebooks
 
         made = fit_codebooks(
