@@ -15,7 +15,21 @@ from qcodec.errors import (
     UnsupportedError,
 )
 from qcodec.files import load_file, save_file
-from qcodec.pipeline import Bitpack, Codec, Dct, Dithered, Huffman, Lossless, Rans, Rounded, Uniform, ZeroRun, parse
+from qcodec.pipeline import (
+    Bitpack,
+    Codec,
+    Dct,
+    Dithered,
+    Huffman,
+    KMeans,
+    Lossless,
+    Rans,
+    Rounded,
+    Ternary,
+    Uniform,
+    ZeroRun,
+    parse,
+)
 from qcodec.reading import safe_open
 from qcodec.recipe import Recipe, Rule
 
@@ -29,6 +43,7 @@ __all__ = [
     "Dithered",
     "Huffman",
     "InputError",
+    "KMeans",
     "LimitError",
     "Lossless",
     "QCodecError",
@@ -36,6 +51,7 @@ __all__ = [
     "Recipe",
     "Rounded",
     "Rule",
+    "Ternary",
     "TruncatedError",
     "Uniform",
     "UnsafePathError",

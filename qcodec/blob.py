@@ -17,17 +17,29 @@ from qcodec.recipe import as_codec
 
 @overload
 def encode(
-    array: npt.ArrayLike, codec: object = "lossless", threads: int | None = None, out: None = None
+    array: npt.ArrayLike,
+    codec: object = "lossless",
+    threads: int | None = None,
+    out: None = None,
+    *,
+    weights: npt.ArrayLike | None = None,
 ) -> bytes: ...
 @overload
 def encode(
-    array: npt.ArrayLike, codec: object = "lossless", threads: int | None = None, *, out: Any
+    array: npt.ArrayLike,
+    codec: object = "lossless",
+    threads: int | None = None,
+    *,
+    out: Any,
+    weights: npt.ArrayLike | None = None,
 ) -> memoryview: ...
 def encode(
     array: npt.ArrayLike,
     codec: object = "lossless",
     threads: int | None = None,
     out: Any = None,
+    *,
+    weights: npt.ArrayLike | None = None,
 ) -> bytes | memoryview:
     """One array as a self-contained blob: a .qc file in memory with one tensor called "".
 
@@ -41,6 +53,9 @@ def encode(
         Default: all CPUs that the process may use.
     out : writable bytes-like, optional
         Where to encode to. Reused memory saves the first touch of fresh pages.
+    weights : array_like, optional
+        Importance of each element, >= 0, in the array's shape, for a codec that takes it
+        (`kmeans`): squared errors count in proportion to it.
 
     Returns
     -------
@@ -50,11 +65,12 @@ def encode(
     Raises
     ------
     InputError
-        The array does not fit the codec, or the blob does not fit `out`.
+        The array or its weights do not fit the codec, or the blob does not fit `out`.
     """
     stream = io.BytesIO() if out is None else _Buffer(out)
     writer = Writer(stream)
-    add_tensor(writer, "", as_array(array, "array"), as_codec(codec), threads)
+    values = as_array(array, "array")
+    add_tensor(writer, "", values, as_codec(codec), threads, weights=weights)
     writer.finish()
     return stream.getvalue()
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcodec import _core
-from qcodec._arrays import DTYPE_CODES, flat_bytes
+from qcodec._arrays import DTYPE_CODES, as_array, flat_bytes
 from qcodec.container._fields import CHUNK_ELEMENTS
 from qcodec.errors import InputError, QCodecError
 from qcodec.pipeline import KERNEL_ERRORS, Codec, make_job, resolve_threads
@@ -24,13 +24,20 @@ _PROFILE_BITS = 6  # FORMAT.md, "Order"
 
 
 def encode_chunks(
-    array: npt.NDArray[Any], dtype: str, codec: Codec, what: str, threads: int | None
+    array: npt.NDArray[Any],
+    dtype: str,
+    codec: Codec,
+    what: str,
+    threads: int | None,
+    weights: object = None,
 ) -> Iterator[bytes | memoryview]:
     """Chunks of one tensor, in order, each valid until the next; `what` names it in errors."""
     _named_job(codec, dtype, array.shape, what)
     array = _prepared(array, dtype, codec, what)
+    checked = check_weights(weights, array.shape, codec, what)
     if array.size > 0 and not is_plain(codec):
-        yield from (encode_parts(codec, [part]) for part in tensor_parts(array, dtype, codec, what))
+        parts = tensor_parts(array, dtype, codec, what, checked)
+        yield from (encode_parts(codec, [part]) for part in parts)
         return
     count = resolve_threads(threads)
     job = _named_job(codec, dtype, array.shape, what)
@@ -54,8 +61,50 @@ def is_plain(codec: Codec) -> bool:
     return codec.transform is None and not codec.quantizer.searches
 
 
-def tensor_parts(array: npt.NDArray[Any], dtype: str, codec: Codec, what: str) -> list[Part]:
-    """The chunks of a tensor of one element or more, each a part with its coefficients."""
+def check_weights(
+    weights: object, shape: tuple[int, ...], codec: Codec, what: str
+) -> npt.NDArray[np.float32] | None:
+    """Importance of each element in C order, if the codec takes it.
+
+    Raises
+    ------
+    InputError
+        It does not, or these are no weights of such a tensor.
+    """
+    if weights is None:
+        return None
+    if codec.transform is not None or not codec.quantizer.takes_weights:
+        raise InputError(f"{what}: {codec} takes no weights; kmeans without a transform does")
+    array = as_array(weights, f"{what}: weights")
+    if array.shape != shape:
+        raise InputError(
+            f"{what}: weights of shape {list(array.shape)} for a tensor of shape {list(shape)}"
+        )
+    if array.dtype.kind in "USMmc":
+        raise InputError(f"{what}: weights must be real numbers, not {array.dtype}")
+    with np.errstate(over="ignore"):
+        flat: npt.NDArray[np.float32] = array.astype(np.float32).reshape(-1)
+    fits = (flat >= 0) & (flat < np.inf)
+    if not fits.all():
+        index = np.unravel_index(int(np.argmin(fits)), shape)
+        raise InputError(
+            f"{what}: weight {[int(i) for i in index]} is {array[index]}, "
+            "not a finite float32 of 0 or more"
+        )
+    return flat
+
+
+def tensor_parts(
+    array: npt.NDArray[Any],
+    dtype: str,
+    codec: Codec,
+    what: str,
+    weights: npt.NDArray[np.float32] | None = None,
+) -> list[Part]:
+    """The chunks of a tensor of one element or more, each a part with its coefficients.
+
+    `weights` are those of `check_weights`.
+    """
     if codec.quantizer.bitwise:
         array = _prepared(array, dtype, codec, what)
         job = _named_job(codec, dtype, array.shape, what)
@@ -76,7 +125,8 @@ def tensor_parts(array: npt.NDArray[Any], dtype: str, codec: Codec, what: str) -
             for k, chunk in enumerate(chunks)
         ]
     try:
-        fitted = codec.quantizer.fit_tensor(job, chunks)
+        more = {} if weights is None else {"weights": weights}
+        fitted = codec.quantizer.fit_tensor(job, chunks, **more)
     except _core.KernelError as failure:
         _raise_encode(failure, array, codec, what)
     return [Part(job, chunk, k * CHUNK_ELEMENTS, fitted) for k, chunk in enumerate(chunks)]

@@ -136,6 +136,11 @@ class Quantizer(Stage, ABC):
         return True
 
     @property
+    def takes_weights(self) -> bool:
+        """Whether `fit_tensor` takes the importance of each element, as `weights`."""
+        return False
+
+    @property
     def reach(self) -> float:
         """Largest magnitude of an element that can be encoded."""
         return float(np.finfo(np.float32).max)

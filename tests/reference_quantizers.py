@@ -9,6 +9,7 @@ import math
 
 import ml_dtypes
 import numpy as np
+import reference_codebook
 import reference_dithered
 from reference_coders import CODER_OPTIONS, DECODERS, Cursor, RejectedError, read_stream
 
@@ -35,12 +36,14 @@ OPTIONS = {
     "dithered": (("step", "seed", "wiener"), {}),
     "rounded": (("mantissa",), {}),
 }
+BITWISE = ("lossless", "rounded")
 STEPPED = {"bits": None, "axis": None, "group": None, "symmetric": True}  # `uniform` with a step
 KINDS = {
     "transform": ("dct",),
-    "quantizer": ("lossless", "uniform", "dithered", "rounded"),
+    "quantizer": ("lossless", "uniform", "dithered", "rounded", *reference_codebook.OPTIONS),
     "coder": tuple(DECODERS),
 }
+OPTIONS |= {name: (options, {}) for name, options in reference_codebook.OPTIONS.items()}
 OUTSIDE = 64  # the class of elements outside blocks, and of those that nothing gives a class
 
 
@@ -81,10 +84,11 @@ class Codec:
             reference_dithered.check(o, tensor)
         if o["name"] == "rounded":
             refuse_unless(tensor.dtype in FLOATS and whole(o["mantissa"], 0, 23), "rounded")
+        if o["name"] in reference_codebook.OPTIONS:
+            reference_codebook.check(o, tensor)
         if self.transform is not None:
             refuse_unless(
-                o["name"] == "dithered"
-                or (o["name"] == "uniform" and o["axis"] is None and o["group"] is None),
+                o["name"] not in BITWISE and o.get("axis") is None and o.get("group") is None,
                 "the quantizer takes no transform",
             )
             k = self.transform["block"]
@@ -150,9 +154,13 @@ def decode_chunk(chunk, codec, parts):
         codec.check(part.tensor)
     cursor = Cursor(chunk)
     name = codec.quantizer["name"]
+    codebook = reference_codebook.SECTIONS.get(name)
     before = None
     for part in parts:
-        if name in ("uniform", "dithered"):
+        if codebook is not None:
+            part.section = codebook(cursor, part, codec.quantizer)
+            part.bits = [part.section.width]
+        elif name not in BITWISE:
             part.section = before = Section(cursor, part, codec, before)
             part.bits = [8, 8] if before.width == 16 else [before.width]
         else:
@@ -182,13 +190,13 @@ def decode_chunk(chunk, codec, parts):
     for part in parts:
         own = [plane[: part.count] for plane in planes]
         planes = [plane[part.count :] for plane in planes]
-        if name == "uniform":
-            out.append(part.grid.inverse(part.section.values(own)))
+        if name in BITWISE:
+            out.append(merge_planes(own, part.tensor.dtype))
         elif name == "dithered":
             values = reference_dithered.values(part.section, own, codec.quantizer, part.first)
             out.append(part.grid.inverse(values))
         else:
-            out.append(merge_planes(own, part.tensor.dtype))
+            out.append(part.grid.inverse(part.section.values(own)))
     return out
 
 
