@@ -15,13 +15,27 @@ from qcodec.errors import (
     UnsupportedError,
 )
 from qcodec.files import load_file, save_file
-from qcodec.pipeline import Bitpack, Codec, Dct, Dithered, Huffman, Lossless, Rans, Uniform, ZeroRun, parse
+from qcodec.pipeline import (
+    E8P,
+    Bitpack,
+    Codec,
+    Dct,
+    Dithered,
+    Huffman,
+    Lattice,
+    Lossless,
+    Rans,
+    Uniform,
+    ZeroRun,
+    parse,
+)
 from qcodec.reading import safe_open
 from qcodec.recipe import Recipe, Rule
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "E8P",
     "Bitpack",
     "Codec",
     "CorruptError",
@@ -29,6 +43,7 @@ __all__ = [
     "Dithered",
     "Huffman",
     "InputError",
+    "Lattice",
     "LimitError",
     "Lossless",
     "QCodecError",

@@ -90,7 +90,8 @@ def encode_parts(codec: Codec, parts: Sequence[Part]) -> bytes:
         streams.append(_core.stream(coder, codes, _PROFILE_BITS, True))
     planes = _in_order(parts, made)
     for plane, bits in zip(planes, made.bits, strict=True):
-        streams.append(_core.stream(coder, plane, bits, not is_plain(codec)))
+        if plane.size:
+            streams.append(_core.stream(coder, plane, bits, not is_plain(codec)))
     return b"".join([*made.sections, *streams])
 
 

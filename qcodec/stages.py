@@ -47,7 +47,7 @@ class Stage:
 
     def __str__(self) -> str:
         shown = [
-            f"{f.name}={value!r}"
+            f"{f.name}={value!r}" if f.kw_only else repr(value)
             for f in dataclasses.fields(self)  # type: ignore[arg-type]
             if (value := getattr(self, f.name)) != f.default
         ]

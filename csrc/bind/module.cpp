@@ -14,6 +14,7 @@
 #include "pipeline/tensor.hpp"
 #include "quantize/dithered.hpp"
 #include "quantize/floats.hpp"
+#include "quantize/lattice.hpp"
 #include "quantize/uniform.hpp"
 #include "simd/isa.hpp"
 #include "transform/dct.hpp"
@@ -23,11 +24,11 @@ namespace {
 
 TensorJob make_job(std::uint8_t quantizer, std::uint8_t coder, std::uint8_t dtype, std::uint64_t n,
                    std::uint64_t inner, std::uint64_t dim, unsigned bits, bool symmetric,
-                   float step, std::uint64_t seed, unsigned block, std::uint64_t columns, bool profile,
-                   std::uint64_t channels, std::uint64_t positions) {
+                   float step, std::uint64_t seed, unsigned points, bool dither, unsigned block,
+                   std::uint64_t columns, bool profile, std::uint64_t channels, std::uint64_t positions) {
     TensorJob job{{find_quantizer(quantizer), find_coder(coder)},
-                  {static_cast<DType>(dtype), n, inner, dim, bits, symmetric, step, seed, block, columns,
-                   profile, channels, positions},
+                  {static_cast<DType>(dtype), n, inner, dim, bits, symmetric, step, seed, points, dither,
+                   block, columns, profile, channels, positions},
                   1};
     require(block <= kMaxBlock, "block is 0..8");
     require(!profile || columns == 0, "a profile needs kernels, not blocks of a matrix");
@@ -39,8 +40,13 @@ TensorJob make_job(std::uint8_t quantizer, std::uint8_t coder, std::uint8_t dtyp
     require(inner >= 1 && dim >= 1, "inner and dim are at least 1");
     require(bits <= 8 || bits == 16, "bits is 0..8 or 16");
     require(n <= std::uint64_t{1} << 48, "more than 2^48 elements");
-    require(std::strcmp(job.codec.quantizer->name, "uniform") != 0 || is_float(job.spec.dtype),
-            "uniform takes floating dtypes");
+    require(std::strcmp(job.codec.quantizer->name, "lossless") == 0 || is_float(job.spec.dtype),
+            "this quantizer takes floating dtypes");
+    const bool on_lattice = std::strcmp(job.codec.quantizer->name, "lattice") == 0;
+    require(on_lattice ? points >= lattice::kZ && points <= lattice::kLeech
+                       : points == lattice::kNone,
+            "lattice is 1..4");
+    require(!dither || (on_lattice && points != lattice::kLeech), "no dither for this quantizer");
     return job;
 }
 
@@ -441,6 +447,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         .def(py::init(&make_job), py::kw_only(), py::arg("quantizer"), py::arg("coder"),
              py::arg("dtype"), py::arg("n"), py::arg("inner") = 1, py::arg("dim") = 1,
              py::arg("bits") = 0, py::arg("symmetric") = true, py::arg("step") = 0.0f, py::arg("seed") = 0,
+             py::arg("lattice") = 0, py::arg("dither") = false,
              py::arg("block") = 0, py::arg("columns") = 0, py::arg("profile") = false,
              py::arg("channels") = 1, py::arg("positions") = 1)
         .def("fit", &fit, py::arg("data").noconvert())
@@ -454,6 +461,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         .def_property_readonly("profile", [](const TensorJob& job) { return job.spec.profile; })
         .def_property_readonly("channels", [](const TensorJob& job) { return job.spec.channels; })
         .def_property_readonly("positions", [](const TensorJob& job) { return job.spec.positions; })
+        .def_property_readonly("inner", [](const TensorJob& job) { return job.spec.inner; })
+        .def_property_readonly("dim", [](const TensorJob& job) { return job.spec.dim; })
         .def_property_readonly("step", [](const TensorJob& job) { return job.spec.step; })
         .def_property_readonly("block", [](const TensorJob& job) { return job.spec.block; })
         .def("elements", &elements, py::arg("first"), py::arg("count"))
@@ -478,6 +487,17 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         fill_dither(seed, first, n, writable(out).data());
         return out;
     }, py::arg("seed"), py::arg("first"), py::arg("n"));
+    m.def("lattice_dither", [](unsigned points, std::uint64_t seed, std::uint64_t first, std::size_t n) {
+        require(points >= lattice::kZ && points <= lattice::kE8, "no dither for this lattice");
+        const std::size_t dim = lattice::kForms[points].dim;
+        require(n % dim == 0 && first % dim == 0 && n <= kChunk + dim, "whole vectors of one chunk");
+        Flat<float> out(static_cast<py::ssize_t>(n));
+        const auto to = writable(out);
+        std::fill(to.begin(), to.end(), 0.0f);
+        lattice::subtract_dither(static_cast<lattice::Kind>(points), seed, first, n / dim, to.data());
+        for (float& u : to) u = -u;
+        return out;
+    }, py::arg("lattice"), py::arg("seed"), py::arg("first"), py::arg("n"));
     m.def("read_stream", &read_stream, py::arg("coder"), py::arg("bytes").noconvert(),
           py::arg("count"), py::arg("bits"));
     m.def("stream_encode", &stream_encode, py::arg("coder"), py::arg("symbols").noconvert(),

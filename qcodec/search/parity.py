@@ -175,7 +175,7 @@ def search_parity(
 
 
 @numba.njit(cache=True, nogil=True)
-def products(y: Doubles, points: Points) -> tuple[float, float]:
+def products(y: Doubles, points: Points | Doubles) -> tuple[float, float]:
     """Sums of y * points and of points * points, added up in C order."""
     cross, energy = 0.0, 0.0
     for v in range(y.shape[0]):
