@@ -68,12 +68,11 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
 
 // Lengths of the streams 2 to 4 of the Leech lattice.
 void measure_leech(State& s, const std::uint8_t* h, const std::uint8_t* c) noexcept {
-    const std::uint32_t* const words = golay_words();
+    const std::uint8_t* const weights = golay_weights();
     for (std::size_t v = 0; v < s.vectors; ++v, c += 12) {
         const std::uint64_t low = load<std::uint64_t>(c) * 0x0102040810204080u >> 56;
         const std::uint64_t high = load<std::uint32_t>(c + 8) * std::uint64_t{0x10204080} >> 24 & 0xF0;
-        const auto ones = static_cast<std::size_t>(
-            std::popcount(words[low | high << 4] & 0x7FFFFFu));
+        const std::size_t ones = weights[low | high << 4];
         const std::size_t even = h[v] ^ 1;
         s.length[2] += even * (23 - ones);
         s.length[3] += even * ones;

@@ -81,6 +81,8 @@ void count_wide(Kind kind, const State&, std::size_t* counts);
 
 // Bit i of entry m: coordinate i of the codeword of the Golay code that begins with the twelve bits m.
 const std::uint32_t* golay_words() noexcept;
+// How many of its coordinates 0 .. 22 are ones.
+const std::uint8_t* golay_weights() noexcept;
 
 // x[i] -= u[i] for whole vectors that begin with element `first` of the tensor.
 void subtract_dither(Kind kind, std::uint64_t seed, std::uint64_t first, std::size_t vectors, float* x);

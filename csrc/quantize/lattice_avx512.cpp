@@ -84,7 +84,8 @@ void count_d4(const State& s, std::size_t* counts) {
     counts[0] += s.vectors - counts[1];
 }
 
-void next_d4(const State& s, Cursors& at, std::size_t n, std::int16_t* out) {
+void next_d4(const State& s, Cursors& cursors, std::size_t n, std::int16_t* out) {
+    Cursors at = cursors;  // a copy that no store can reach stays in registers
     const D4Step step(s);
     const Widening widen = widening(4, 0, s.streams[0].zero, 1, s.streams[1].zero);
     const std::uint8_t* const last = s.streams[1].symbols;
@@ -108,10 +109,19 @@ void next_d4(const State& s, Cursors& at, std::size_t n, std::int16_t* out) {
         }
     }
     at.vector += v;
-    if (v < n) kMergePortable[kD4].next(s, at, n - v, out);
+    cursors = at;
+    if (v < n) kMergePortable[kD4].next(s, cursors, n - v, out);
 }
 
 // ---- e8: 8 vectors
+
+// Bit 0 of each byte: whether the byte has an odd number of ones.
+[[gnu::always_inline]] inline std::uint64_t parities(std::uint64_t bytes) noexcept {
+    bytes ^= bytes >> 4;
+    bytes ^= bytes >> 2;
+    bytes ^= bytes >> 1;
+    return bytes & kOnes;
+}
 
 struct E8Step {
     const std::uint8_t* bits;
@@ -132,35 +142,37 @@ struct E8Step {
                                           expanded(spread & places, from + at.free[1]));
         at.free[0] += 56 - 7 * ones(h);
         at.free[1] += 7 * ones(h);
-        std::uint64_t parity = _mm512_test_epi8_mask(z, _mm512_set1_epi8(1));
-        parity ^= parity >> 4;
-        parity ^= parity >> 2;
-        parity ^= parity >> 1;
-        odd = _pext_u64(parity, kOnes) ^ flip;
+        odd = _pext_u64(parities(_mm512_test_epi8_mask(z, _mm512_set1_epi8(1))), kOnes) ^ flip;
         return z;
     }
 };
 
-void count_e8(const State& s, std::size_t* counts) {
-    Cursors at = s.cursors;
-    const E8Step step(s);
-    std::size_t v = 0;
-    for (; v + 8 <= s.vectors; v += 8) {
-        std::uint64_t h = 0;
-        std::uint64_t odd = 0;
-        step.next(at, v, h, odd);
-        counts[1] += ones(odd & ~h);
-        counts[2] += ones(h & ~odd);
-        counts[3] += ones(h & odd);
+// Vectors of one class stand one after the other, so nothing has to be put in order.
+std::size_t odd_e8(const std::uint8_t* from, std::size_t vectors) noexcept {
+    std::size_t odd = 0;
+    for (std::size_t v = 0; v < vectors; v += 8) {
+        const std::size_t n = vectors - v < 8 ? vectors - v : 8;
+        const std::uint64_t symbols = _mm512_test_epi8_mask(_mm512_loadu_si512(from + 7 * v),
+                                                            _mm512_set1_epi8(1));
+        odd += ones(parities(_pdep_u64(symbols, 0x7F7F7F7F7F7F7F7F >> 8 * (8 - n))));
     }
-    counts[0] += v - counts[1] - counts[2] - counts[3];
-    State rest = s;
-    rest.cursors = at;
-    rest.cursors.vector = v;
-    kMergePortable[kE8].count(rest, counts);
+    return odd;
 }
 
-void next_e8(const State& s, Cursors& at, std::size_t n, std::int16_t* out) {
+void count_e8(const State& s, std::size_t* counts) {
+    const std::uint8_t* const from = s.streams[1].symbols;
+    const std::size_t even = s.cursors.free[1] / 7;
+    const std::size_t of_h[2] = {even, s.vectors - even};
+    for (unsigned h = 0; h < 2; ++h) {
+        const std::size_t odd = odd_e8(from + 7 * even * h, of_h[h]);
+        const bool flip = (s.streams[1].zero & 1) != 0;
+        counts[2 * h + !flip] = odd;
+        counts[2 * h + flip] = of_h[h] - odd;
+    }
+}
+
+void next_e8(const State& s, Cursors& cursors, std::size_t n, std::int16_t* out) {
+    Cursors at = cursors;  // a copy that no store can reach stays in registers
     const E8Step step(s);
     const Widening widen = widening(8, 1, s.streams[1].zero, 2, s.streams[2].zero);
     const std::uint8_t* const last = s.streams[2].symbols;
@@ -190,7 +202,8 @@ void next_e8(const State& s, Cursors& at, std::size_t n, std::int16_t* out) {
         }
     }
     at.vector += v;
-    if (v < n) kMergePortable[kE8].next(s, at, n - v, out);
+    cursors = at;
+    if (v < n) kMergePortable[kE8].next(s, cursors, n - v, out);
 }
 
 // ---- leech: one vector
@@ -252,7 +265,8 @@ void count_leech(const State& s, std::size_t* counts) {
     for (std::size_t v = 0; v < s.vectors; ++v) ++counts[step.next(at, v).last_class()];
 }
 
-void next_leech(const State& s, Cursors& at, std::size_t n, std::int16_t* out) {
+void next_leech(const State& s, Cursors& cursors, std::size_t n, std::int16_t* out) {
+    Cursors at = cursors;  // a copy that no store can reach stays in registers
     const LeechStep step(s);
     const Stream& last = s.streams[5];
     const auto zero_of = [&](unsigned k) {
@@ -276,6 +290,7 @@ void next_leech(const State& s, Cursors& at, std::size_t n, std::int16_t* out) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_castsi512_si256(x));
         _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 16), _mm512_extracti32x4_epi32(x, 2));
     }
+    cursors = at;
 }
 
 #pragma GCC pop_options

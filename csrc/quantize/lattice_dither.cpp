@@ -1,10 +1,8 @@
 // quantize/lattice_dither.cpp - dither that is uniform over the cell of a lattice: FORMAT.md, "lattice".
 //
-// Coordinates of kLanes vectors lie side by side, so that loops over them become vector code. All values are
-// exact, whatever the order of operations.
+// Coordinates of kLanes vectors lie side by side, so that loops over them become vector code. The page says it
+// with real numbers, all of them exact; here they are integers.
 #include <algorithm>
-#include <cmath>
-#include <utility>
 
 #include "quantize/dither.hpp"
 #include "quantize/lattice.hpp"
@@ -13,46 +11,48 @@ namespace qc::lattice {
 namespace {
 
 constexpr unsigned kLanes = 16;
-constexpr double kRound = 0x1.8p52;  // adding and taking it away rounds to the nearest integer, halves to even
 
+// Coordinates in units of 2^-24 of what the lattice needs; all are odd, so that nothing is half way.
 template <unsigned dim>
-using Lanes = double[dim][kLanes];
+using Lanes = std::int32_t[dim][kLanes];
 
-// Nearest points with an even sum, and their squared distances.
+// Differences a - n to nearest points with an even sum, and their squared lengths in squared units.
 template <unsigned dim>
-[[gnu::always_inline]] inline void nearest_even(const Lanes<dim>& a, double shift, Lanes<dim>& n,
-                                                double* distance) noexcept {
-    double worst[kLanes];
-    double at[kLanes];
-    double step[kLanes];
-    double sum[kLanes];
+[[gnu::always_inline]] inline void subtract_even(const Lanes<dim>& a, std::int32_t shift, Lanes<dim>& left,
+                                                 double* distance) noexcept {
+    std::int32_t worst[kLanes];
+    std::int32_t at[kLanes];
+    std::int32_t sum[kLanes];
     for (unsigned w = 0; w < kLanes; ++w) {
-        worst[w] = -1;
-        at[w] = step[w] = sum[w] = distance[w] = 0;
+        worst[w] = at[w] = sum[w] = 0;
+        distance[w] = 0;
     }
     for (unsigned i = 0; i < dim; ++i) {
         for (unsigned w = 0; w < kLanes; ++w) {
-            const double x = a[i][w] - shift;
-            const double nearest = (x + kRound) - kRound;
-            const double error = x - nearest;
-            const double size = std::fabs(error);
-            n[i][w] = nearest;
+            const std::int32_t x = a[i][w] - shift;
+            const std::int32_t nearest = (x + (1 << 23)) >> 24;
+            const std::int32_t error = x - nearest * (1 << 24);
+            const std::int32_t size = std::max(error, -error);
+            left[i][w] = error;
             sum[w] += nearest;
-            distance[w] += size * size;
-            const bool worse = size > worst[w];
-            worst[w] = worse ? size : worst[w];
-            at[w] = worse ? i : at[w];
-            step[w] = worse ? (error >= 0 ? 1.0 : -1.0) : step[w];
+            at[w] = size > worst[w] ? static_cast<std::int32_t>(i) : at[w];
+            worst[w] = std::max(worst[w], size);
+        }
+        for (unsigned w = 0; w < kLanes; ++w) {
+            const double error = left[i][w];
+            distance[w] += error * error;
         }
     }
     for (unsigned w = 0; w < kLanes; ++w) {
-        const double half = sum[w] * 0.5;
-        const bool odd = (half + kRound) - kRound != half;
-        step[w] = odd ? step[w] : 0.0;
-        distance[w] += odd ? 1.0 - 2.0 * worst[w] : 0.0;
+        const double more = 0x1p48 - 0x1p25 * worst[w];
+        distance[w] += (sum[w] & 1) * more;
     }
     for (unsigned i = 0; i < dim; ++i) {
-        for (unsigned w = 0; w < kLanes; ++w) n[i][w] += at[w] == i ? step[w] : 0.0;
+        for (unsigned w = 0; w < kLanes; ++w) {
+            const std::int32_t step = left[i][w] > 0 ? 1 << 24 : -(1 << 24);
+            const bool moved = (sum[w] & 1) != 0 && at[w] == static_cast<std::int32_t>(i);
+            left[i][w] -= moved ? step : 0;
+        }
     }
 }
 
@@ -60,44 +60,45 @@ template <Kind kind>
 [[gnu::always_inline]] inline void subtract(const Dither& dither, std::uint32_t first,
                                             std::size_t vectors, float* x) noexcept {
     constexpr unsigned dim = kForms[kind].dim;
-    constexpr double edge = kind == kE8 ? 4 : kind == kD4 ? 2 : 1;
     for (std::size_t v = 0; v < vectors; v += kLanes) {
         const auto element = first + static_cast<std::uint32_t>(v * dim);
         Lanes<dim> t;
-        Lanes<dim> n;
-        double d[kLanes];
+        Lanes<dim> left;
         for (unsigned i = 0; i < dim; ++i) {
             for (unsigned w = 0; w < kLanes; ++w) {
-                const auto r = static_cast<std::int32_t>(dither.random(element + w * dim + i));
-                t[i][w] = static_cast<double>(2 * r + 1) * (edge * 0x1p-25);
+                t[i][w] = 2 * static_cast<std::int32_t>(dither.random(element + w * dim + i)) + 1;
             }
         }
+        float unit = 0x1p-24f;
         if constexpr (kind == kZ) {
-            for (unsigned w = 0; w < kLanes; ++w) n[0][w] = (t[0][w] + kRound) - kRound;
-        } else if constexpr (kind == kD4) {
-            nearest_even<dim>(t, 0, n, d);
-        } else {
-            Lanes<dim> half;
-            Lanes<dim> odd;
-            double d_odd[kLanes];
-            for (unsigned i = 0; i < dim; ++i) {
-                for (unsigned w = 0; w < kLanes; ++w) half[i][w] = t[i][w] * 0.5;
+            unit = 0x1p-25f;
+            for (unsigned w = 0; w < kLanes; ++w) {
+                left[0][w] = t[0][w] - ((t[0][w] + (1 << 24)) >> 25) * (1 << 25);
             }
-            nearest_even<dim>(half, 0, n, d);
-            nearest_even<dim>(half, 0.5, odd, d_odd);
+        } else if constexpr (kind == kD4) {
+            double d[kLanes];
+            subtract_even<dim>(t, 0, left, d);
+        } else {
+            // Half the coordinates; a difference is that of the halves, doubled.
+            unit = 0x1p-23f;
+            double d[kLanes];
+            double d_odd[kLanes];
+            Lanes<dim> odd;
+            subtract_even<dim>(t, 0, left, d);
+            subtract_even<dim>(t, 1 << 23, odd, d_odd);
+            std::int32_t nearer[kLanes];
+            for (unsigned w = 0; w < kLanes; ++w) nearer[w] = d_odd[w] < d[w] ? -1 : 0;
             for (unsigned i = 0; i < dim; ++i) {
                 for (unsigned w = 0; w < kLanes; ++w) {
-                    n[i][w] = d_odd[w] < d[w] ? 2 * odd[i][w] + 1 : 2 * n[i][w];
+                    left[i][w] = (odd[i][w] & nearer[w]) | (left[i][w] & ~nearer[w]);
                 }
             }
         }
-        float u[dim][kLanes];
-        for (unsigned i = 0; i < dim; ++i) {
-            for (unsigned w = 0; w < kLanes; ++w) u[i][w] = static_cast<float>(t[i][w] - n[i][w]);
-        }
         const std::size_t some = std::min<std::size_t>(kLanes, vectors - v);
         for (std::size_t w = 0; w < some; ++w) {
-            for (unsigned i = 0; i < dim; ++i) x[(v + w) * dim + i] -= u[i][w];
+            for (unsigned i = 0; i < dim; ++i) {
+                x[(v + w) * dim + i] -= static_cast<float>(left[i][w]) * unit;
+            }
         }
     }
 }

@@ -22,6 +22,15 @@ constexpr std::array<std::uint32_t, 4096> make_words() {
 }
 constexpr std::array<std::uint32_t, 4096> kWords = make_words();
 
+constexpr std::array<std::uint8_t, 4096> make_weights() {
+    std::array<std::uint8_t, 4096> weights{};
+    for (unsigned m = 0; m < 4096; ++m) {
+        weights[m] = static_cast<std::uint8_t>(std::popcount(kWords[m] & 0x7FFFFFu));
+    }
+    return weights;
+}
+constexpr std::array<std::uint8_t, 4096> kWeights = make_weights();
+
 struct Symbols {
     explicit Symbols(const Stream& s) : at(s.symbols), zero(s.zero) {}
     std::int32_t operator[](std::size_t i) const { return at[i] - zero; }
@@ -164,6 +173,8 @@ constexpr Merge kPortable{next_symbols<L>, count<L, Symbols>};
 const Merge kMergePortable[5] = {{}, kPortable<Z>, kPortable<D4>, kPortable<E8>, kPortable<Leech>};
 
 const std::uint32_t* golay_words() noexcept { return kWords.data(); }
+
+const std::uint8_t* golay_weights() noexcept { return kWeights.data(); }
 
 const Merge& merge_of(Kind kind) noexcept {
 #if QC_X86
