@@ -52,19 +52,18 @@ def is_plain(codec: Codec) -> bool:
     return codec.transform is None and not codec.quantizer.searches
 
 
-def tensor_parts(
-    array: npt.NDArray[Any], dtype: str, codec: Codec, what: str
-) -> list[Part]:
+def tensor_parts(array: npt.NDArray[Any], dtype: str, codec: Codec, what: str) -> list[Part]:
     """The chunks of a tensor of one element or more, each a part with its coefficients."""
     if not codec.lossy:
         job = _named_job(codec, dtype, array.shape, what)
         data = flat_bytes(array)
         item = array.dtype.itemsize
+        fitted = codec.quantizer.fit(job, data)
         return [
-            Part(job, data[at * item : (at + CHUNK_ELEMENTS) * item], at, codec.quantizer.fit(job, data))
+            Part(job, data[at * item : (at + CHUNK_ELEMENTS) * item], at, fitted)
             for at in range(0, array.size, CHUNK_ELEMENTS)
         ]
-    make_job(codec, dtype, array.shape)  # refuses dtypes
+    _named_job(codec, dtype, array.shape, what)  # refuses dtypes
     job = _named_job(codec, "F32", array.shape, what)
     values = _finite(array, dtype, codec, what)
     chunks = [values[at : at + CHUNK_ELEMENTS] for at in range(0, values.size, CHUNK_ELEMENTS)]
@@ -110,7 +109,7 @@ def symbol_planes(array: npt.NDArray[Any], dtype: str, codec: Codec) -> list[U8]
 def _in_order(parts: Sequence[Part], made: Symbols) -> list[U8]:
     if parts[0].classes is None:
         return made.planes
-    classes = np.concatenate([part.classes for part in parts])  # type: ignore[arg-type]
+    classes = np.concatenate([part.classes for part in parts])
     order = np.argsort(classes, kind="stable")
     return [plane[order] for plane in made.planes]
 
@@ -153,8 +152,10 @@ def _finite(
     fits = np.abs(values) <= reach  # false for NaN
     if not fits.all():
         at = int(np.argmin(fits))
-        reason = "not a finite float32" if not np.isfinite(values[at]) else (
-            "more than 2^24 steps from zero"
+        reason = (
+            "not a finite float32"
+            if not np.isfinite(values[at])
+            else ("more than 2^24 steps from zero")
         )
         _refuse(array, at, reason, codec, what)
     return values
@@ -169,9 +170,7 @@ def _raise_encode(
     _refuse(array, at, reason, codec, what)
 
 
-def _refuse(
-    array: npt.NDArray[Any], at: int, reason: str, codec: Codec, what: str
-) -> NoReturn:
+def _refuse(array: npt.NDArray[Any], at: int, reason: str, codec: Codec, what: str) -> NoReturn:
     index = tuple(int(i) for i in np.unravel_index(at, array.shape)) if array.ndim else ()
     raise InputError(
         f"{what}: element {list(index)} is {array[index]}, {reason}; {codec.quantizer.name} cannot "

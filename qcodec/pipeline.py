@@ -124,8 +124,9 @@ class Codec:
         kinds = list(STAGE_KINDS)
         if not isinstance(config, dict) or list(config) not in (kinds, kinds[1:]):
             raise CorruptError("codec config: not an object of quantizer and coder")
+        stages = [_stage_from_config(kind, config[kind]) for kind in config]
         try:
-            return Codec.of(*(_stage_from_config(kind, config[kind]) for kind in config))
+            return Codec.of(*stages)
         except ValueError as error:
             raise CorruptError(f"codec config: {error}") from None
 
@@ -312,7 +313,7 @@ def decode_together(
     verify: bool,
     where: str,
 ) -> None:
-    """Tensors of a shared chunk into C-contiguous arrays, by name; those without one are passed over.
+    """Tensors of a shared chunk into C-contiguous arrays, by name; others are passed over.
 
     Raises
     ------

@@ -217,11 +217,10 @@ class safe_open:  # noqa: N801 - named as in safetensors
             return out
         return target
 
-
     def _decode_shared(
         self, entry: Entry, shared: Shared, codec: Codec, wanted: str, where: str
     ) -> npt.NDArray[Any]:
-        """A tensor of a shared chunk, which is kept decoded: its other tensors are asked for next."""
+        """A tensor of a shared chunk, which is kept decoded: its others are asked for next."""
         verify = self._verify == "always" or (
             self._verify == "first" and shared.members[0].number not in self._verified
         )

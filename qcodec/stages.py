@@ -25,8 +25,8 @@ class Stage:
     def get_config(self) -> dict[str, Any]:
         """Name and options, in plain JSON, in the order of FORMAT.md.
 
-        Options that came after version 1.0 (`added`) stand there only where they are not the default,
-        so that configs that did without stay the same.
+        Options that came after their stage (`added`) stand there only where they are not the
+        default, so that configs that did without stay the same.
         """
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
         return {"name": self.name} | {
@@ -43,7 +43,9 @@ class Stage:
     def __or__(self, other: object) -> Codec:
         from qcodec.pipeline import Codec
 
-        return Codec.of(self) | other
+        if not isinstance(other, Stage):
+            return NotImplemented
+        return Codec.of(self, other)
 
     def __str__(self) -> str:
         shown = [

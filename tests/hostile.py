@@ -1,12 +1,16 @@
 """For the tests of hostile input: small files of every codec, and what the engine makes of one."""
 
 import functools
+import io
+from unittest import mock
 
 import numpy as np
 import samples
 
 import qcodec
-from qcodec import QCodecError
+from qcodec import QCodecError, packing
+from qcodec.container.writer import Writer
+from qcodec.packing import Packer, add_tensor
 
 CODECS = [
     codec
@@ -18,6 +22,17 @@ CODECS = [
         "uniform(bits=3, group=64)", "uniform(step=4.0)", "uniform(step=0.3)",
         "uniform(step=1e-05)",
     )
+]  # fmt: skip
+
+# What came with 1.1: transforms, profiles and shifts, in chunks that tensors share.
+SHARED = [
+    f"{stages} | {coder}"
+    for stages in (
+        "lossless", "uniform(bits=4, axis=0)", "uniform(step=0.3)", "dct | uniform(bits=4)",
+        "dct(block=3) | uniform(step=0.3)", "uniform(step=0.3, rdo=0.1, profile=True)",
+        "dct | uniform(step=0.3, rdo=0.1, profile=True)", "uniform(step=0.5, dead_zone=0.25)",
+    )
+    for coder in samples.CODERS
 ]  # fmt: skip
 
 
@@ -58,14 +73,28 @@ def _checked(error):
 
 
 def two_tensors(codec="uniform(bits=8) | bitpack"):
-    """A file of two tensors of equal shape and codec, as bytes."""
-    import os
-    import tempfile
+    """A file of two tensors of equal shape and codec, each in a chunk of its own, as bytes."""
+    stream = io.BytesIO()
+    writer = Writer(stream)
+    rng = np.random.default_rng(5)
+    for name in ("a", "b"):
+        array = rng.standard_normal((6, 50)).astype(np.float32)
+        add_tensor(writer, name, array, qcodec.parse(codec), 1)
+    writer.finish()
+    return stream.getvalue()
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "m.qc")
-        rng = np.random.default_rng(5)
-        pair = {name: rng.standard_normal((6, 50)).astype(np.float32) for name in ("a", "b")}
-        qcodec.save_file(pair, path, codec)
-        with open(path, "rb") as f:
-            return f.read()
+
+@functools.cache
+def shared_file(codec):
+    """A file whose tensors of two dtypes share chunks: one closed, and one of each left open."""
+    stream = io.BytesIO()
+    packer = Packer(Writer(stream), 1)
+    tensors = [
+        ("F32", (4, 3, 3, 3)), ("F16", (5, 7)), ("F32", (9, 20)), ("F32", (2, 2, 3, 3)),
+        ("F16", (1, 3)),
+    ]  # fmt: skip
+    with mock.patch.object(packing, "FULL_ELEMENTS", 250):
+        for k, (dtype, shape) in enumerate(tensors):
+            packer.add(f"t{k}", samples.weights(dtype, shape, seed=k), qcodec.parse(codec))
+    packer.finish()
+    return stream.getvalue()

@@ -24,9 +24,18 @@ OPTIONS = {
         "(step=0.3)",
         "(step=0.01)",
         "(step=1e-05)",
+        "(step=0.3, rdo=0.1)",
+        "(step=0.3, profile=True)",
+        "(step=0.3, dead_zone=0.2, profile=True)",
     ],
 }
-QUANTIZERS = [name + options for name in OPTIONS for options in OPTIONS[name]]
+TRANSFORMED = [
+    "dct | uniform(bits=4)",
+    "dct | uniform(step=0.3)",
+    "dct(block=4) | uniform(step=0.3)",
+    "dct | uniform(step=0.3, rdo=0.1, profile=True)",
+]
+QUANTIZERS = [name + options for name in OPTIONS for options in OPTIONS[name]] + TRANSFORMED
 CODERS = sorted(registry.stages("coder"))
 CODECS = [f"{quantizer} | {coder}" for quantizer in QUANTIZERS for coder in CODERS]
 LOSSY = [codec for codec in CODECS if not codec.startswith("lossless")]
@@ -38,8 +47,10 @@ SHAPES = [
 
 def takes(codec, dtype, shape):
     """Whether a codec string can take such a tensor."""
-    return (dtype in FLOATS or codec.startswith("lossless")) and (
-        "axis" not in codec or shape != ()
+    return (
+        (dtype in FLOATS or codec.startswith("lossless"))
+        and ("axis" not in codec or shape != ())
+        and ("block" not in codec or (len(shape) >= 2))
     )
 
 

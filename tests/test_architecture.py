@@ -45,7 +45,8 @@ LAYERS = [
     {"registry"},
     {"transform", "quantize", "entropy", "container"},
     {"pipeline"},
-    {"reading", "recipe", "metrics", "search"},
+    {"reading", "recipe", "search", "encoding"},
+    {"packing", "metrics"},
     {"files"},
     {"blob"},
     {"__init__"},
@@ -161,7 +162,14 @@ assert not any(name.startswith("qcodec.search") for name in sys.modules)
 """
 
 
-def test_decoding_needs_numpy_and_our_extensions_only(tmp_path):
+@pytest.mark.parametrize(
+    "codec",
+    [
+        "uniform(bits=8, axis=0) | huffman",
+        "dct | uniform(step=0.1, rdo=0.1, profile=True)",
+    ],
+)
+def test_decoding_needs_numpy_and_our_extensions_only(tmp_path, codec):
     # The shapes of a ResNet-20 for CIFAR-10: many small tensors.
     rng = np.random.default_rng(0)
     shapes = {
@@ -179,11 +187,25 @@ def test_decoding_needs_numpy_and_our_extensions_only(tmp_path):
             width = channels
     tensors = {n: rng.standard_normal(s).astype(np.float32) for n, s in shapes.items()}
     path = tmp_path / "resnet20.qc"
-    qcodec.save_file(tensors, path, "uniform(bits=8, axis=0) | huffman")
+    qcodec.save_file(tensors, path, codec)
     blocked = {"numba", "llvmlite", "torch", "safetensors", "matplotlib", "click", "rich", "scipy"}
     done = run(DECODE.format(blocked=blocked, path=str(path)), tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(len(shapes)), str(sum(t.size for t in tensors.values()))]
+
+
+@pytest.mark.parametrize("codec", ["lossless", "uniform(step=0.1)", "dct | uniform(step=0.1)"])
+def test_encoding_without_a_search_does_not_import_numba(tmp_path, codec):
+    code = f"""
+import sys
+sys.modules["numba"] = None
+import numpy as np, qcodec
+w = np.ones((4, 4, 3, 3), np.float32)
+assert qcodec.decode(qcodec.encode(w, {codec!r})).shape == w.shape
+qcodec.save_file({{"a": w, "b": w + 1}}, "m.qc", {codec!r})
+"""
+    done = run(code, tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 # ---- one source of truth
@@ -198,7 +220,7 @@ def format_rows():
             options = re.findall(r"`(\w+)` ([^,]+)", cells[3])
             defaults = {name: json.loads(value) for name, value in options}
             ids = [int(number) for number in re.findall(r"\d+", cells[2])]
-            yield cells[0], cells[1].strip("`"), ids, defaults
+            yield cells[0], re.findall(r"`(\w+)`", cells[1])[0], ids, defaults
 
 
 def wire_ids(cls):

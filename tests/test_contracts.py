@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ import reference
 import samples
 from conftest import ISAS
 from reference import FLOATS, NUMPY
+from reference_quantizers import KINDS
 
 import qcodec
 from qcodec import _core, registry
 
-PAIRS = [(c, d) for c in samples.CODECS for d in NUMPY if samples.takes(c, d, (1,))]
+PAIRS = [(c, d) for c in samples.CODECS for d in NUMPY if samples.takes(c, d, (1, 1))]
 MEGA = 2**20
 
 
@@ -28,8 +30,8 @@ def same_bits(a, b):
 
 def test_samples_cover_the_registry():
     assert list(samples.OPTIONS) == sorted(registry.stages("quantizer"))
-    assert sorted(reference.OPTIONS) == sorted(registry.stages("quantizer"))
-    assert sorted(reference.DECODERS) == sorted(registry.stages("coder"))
+    known = {kind: sorted(registry.stages(kind)) for kind in KINDS}
+    assert {kind: sorted(names) for kind, names in KINDS.items()} == known
 
 
 @pytest.mark.parametrize(("codec", "dtype"), PAIRS)
@@ -55,7 +57,8 @@ def test_bytes_do_not_depend_on_the_instruction_set(codec, dtype):
             _core.set_isa(level)
             blobs[level] = [
                 qcodec.encode(samples.tensor(codec, dtype, shape), codec)
-                for shape in ((2, 3, 5, 7), (8193,), (91, 90))
+                for shape in ((2, 3, 5, 7), (8193,), (91, 90), (9, 4, 3, 3))
+                if samples.takes(codec, dtype, shape)
             ]
     finally:
         _core.set_isa(before)
@@ -127,7 +130,9 @@ def test_lossless_keeps_payloads_of_nan_negative_zeros_and_subnormals(isa, coder
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("codec", [c for c in samples.LOSSY if "bits=1)" not in c])
+@pytest.mark.parametrize(
+    "codec", [c for c in samples.LOSSY if not re.search(r"bits=1\)|^dct|rdo|dead_zone", c)]
+)
 def test_error_stays_within_half_a_step(codec, dtype):
     # Half a step; the step is up to 2^-8 larger than fitted, so that 16 bits hold it. To that come
     # the roundings to the dtype, to float32 and of the product. Groups below 2^-126 become zeros.
@@ -178,7 +183,7 @@ def layouts(array):
 @pytest.mark.parametrize("dtype", NUMPY)
 @pytest.mark.parametrize("codec", ["lossless", "uniform(bits=8, axis=0)", "uniform(step=0.01)"])
 def test_layout_in_memory_does_not_change_the_bytes(codec, dtype):
-    if not samples.takes(codec, dtype, (1,)):
+    if not samples.takes(codec, dtype, (1, 1)):
         pytest.skip("uniform takes floating dtypes")
     array = samples.tensor(codec, dtype, (33, 65))
     blob = qcodec.encode(array, codec)

@@ -103,6 +103,22 @@ def mutate_chunk(rng, parts):
     row.chunks[at] = mutate_bytes(rng, row.chunks[at]) or b"\0"
 
 
+def mutate_shared(rng, parts):
+    """A chunk that is still open, or where there is none, one of those that stand in rows."""
+    if not parts.open_chunks:
+        mutate_chunk(rng, parts)
+        return
+    at = rng.randrange(len(parts.open_chunks))
+    parts.open_chunks[at] = mutate_bytes(rng, parts.open_chunks[at]) or b"\0"
+
+
+def mutate_packed(rng, parts):
+    """The packed form of the table, as a writer makes it."""
+    from qcodec.container.packed import pack_table
+
+    parts.packed = mutate_bytes(rng, pack_table(forge.build_table(parts)))
+
+
 def mutate_table(rng, parts):
     parts.table = mutate_bytes(rng, forge.build_table(parts))
 
@@ -127,6 +143,7 @@ def mutate_row(rng, parts):
         parts.rows.append(forge.Row(b"more", row.dtype, row.shape[:], row.codec, row.chunks[:]))
     else:
         row.codec = rng.randrange(6)
+        row.kind = rng.choice([row.kind, 0, 1, 2, 3])
 
 
 JSON_VALUES = [
@@ -165,6 +182,20 @@ def mutate_json(rng, parts):
 
 
 MUTATORS = [mutate_chunk, mutate_table, mutate_row, mutate_json]
+
+
+@pytest.mark.parametrize("mutate", [*MUTATORS, mutate_shared, mutate_packed])
+@pytest.mark.parametrize("codec", hostile.SHARED)
+def test_engine_and_reference_agree_on_mutations_of_shared_chunks(codec, mutate):
+    rng = random.Random(f"shared {codec} {mutate.__name__}")
+    original = forge.take_apart(hostile.shared_file(codec))
+    assert not agree(forge.put_together(original))
+    refused = 0
+    for _ in range(MUTATIONS):
+        parts = original.copy()
+        mutate(rng, parts)
+        refused += agree(forge.put_together(parts))
+    assert refused > MUTATIONS // 5
 
 
 @pytest.mark.parametrize("mutate", MUTATORS)

@@ -12,7 +12,7 @@ import qcodec
 from qcodec import registry
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = [*make.FILES, make.MIXED]
+NAMES = [*make.FILES, make.MIXED, make.SHARED]
 REJECTED = sorted(path.name for path in (GOLDEN / "rejected").glob("*.qc"))
 
 
@@ -72,7 +72,7 @@ def test_every_quantizer_and_coder_has_a_frozen_file():
 
 
 def test_all_bad_files_are_there():
-    assert sorted(f"{name}.qc" for name, _ in make.rejected_files()) == REJECTED
+    assert sorted(f"{name}.qc" for name, _ in make.rejected.files()) == REJECTED
 
 
 def decode_all(data):
@@ -104,5 +104,5 @@ def test_script_leaves_frozen_files_alone(tmp_path):
     with pytest.raises(FileExistsError, match="frozen"):
         make.write(tmp_path / f"{name}.qc", b"other")
     written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert make.main(tmp_path) == len(make.FILES) + 1 + len(REJECTED) + 1
+    assert make.main(tmp_path) == len(make.FILES) + 2 + len(REJECTED) + 1
     assert {path: path.read_bytes() for path in written} == written

@@ -80,7 +80,8 @@ def test_empty_file_is_truncated():
 
 
 @pytest.mark.parametrize(
-    ("major", "minor", "features"), [(2, 0, 0), (1, 1, 0), (0, 9, 0), (1, 0, 1)]
+    ("major", "minor", "features"),
+    [(2, 0, 0), (1, 2, 0), (1, 255, 0), (0, 9, 0), (1, 0, 1), (1, 1, 1)],
 )
 def test_newer_version_or_unknown_feature_is_unsupported(major, minor, features):
     blob = bytearray(hostile.small_file("lossless | bitpack"))
@@ -92,7 +93,7 @@ def test_newer_version_or_unknown_feature_is_unsupported(major, minor, features)
 def test_trailer_of_another_version_than_the_header_is_corrupt():
     blob = hostile.small_file("lossless | bitpack")
     start, head, table, tensors, _, _, digest = struct.unpack("<QIIIHHQ", blob[-48:-16])
-    forged = blob[:-48] + forge.trailer(start, head, table, tensors, digest, minor=1)
+    forged = blob[:-48] + forge.trailer(start, head, table, tensors, digest, minor=0)
     with pytest.raises(CorruptError, match="version"):
         qcodec.decode(forged)
 

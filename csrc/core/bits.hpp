@@ -13,6 +13,34 @@ inline constexpr std::size_t bytes_for_bits(std::uint64_t bits) noexcept {
     return static_cast<std::size_t>(bits / 8 + (bits % 8 != 0));
 }
 
+// Low `width` bits, 1 .. 7, of the eight bytes of a word to its lowest 8 * width bits, and back.
+// Fields move in three steps: those of odd bytes, then pairs, then fours of them.
+class EightFields {
+public:
+    explicit EightFields(unsigned width) noexcept
+        : width_(width),
+          one_(0x0001000100010001 * ((std::uint64_t{1} << width) - 1)),
+          two_(0x0000000100000001 * ((std::uint64_t{1} << 2 * width) - 1)),
+          four_((std::uint64_t{1} << 4 * width) - 1) {}
+
+    std::uint64_t join(std::uint64_t x) const noexcept {
+        x = (x & one_) | (x >> (8 - width_) & one_ << width_);
+        x = (x & two_) | (x >> (16 - 2 * width_) & two_ << 2 * width_);
+        return (x & four_) | (x >> (32 - 4 * width_) & four_ << 4 * width_);
+    }
+    std::uint64_t spread(std::uint64_t x) const noexcept {
+        x = (x & four_) | (x & four_ << 4 * width_) << (32 - 4 * width_);
+        x = (x & two_) | (x & two_ << 2 * width_) << (16 - 2 * width_);
+        return (x & one_) | (x & one_ << width_) << (8 - width_);
+    }
+
+private:
+    unsigned width_;
+    std::uint64_t one_;
+    std::uint64_t two_;
+    std::uint64_t four_;
+};
+
 // Writes at most as many bits as its span holds; the caller sizes the span.
 class BitWriter {
 public:

@@ -1,7 +1,9 @@
 #include "core/xxh3.hpp"
 
+#include <algorithm>
+#include <bit>
+
 #include "core/bytes.hpp"
-#include "core/xxh3_stripes.hpp"
 
 namespace qc {
 namespace {
@@ -104,29 +106,51 @@ std::uint64_t hash_to_240(const std::uint8_t* in, std::size_t n, std::uint64_t s
     return avalanche(acc + mix16(in + n - 16, kSecret + 136 - 17, seed));
 }
 
-std::uint64_t hash_long(const std::uint8_t* in, std::size_t n, std::uint64_t seed) noexcept {
-    alignas(64) std::uint8_t secret[kXxh3SecretBytes];
+constexpr std::size_t kMaxShort = 240;
+
+}  // namespace
+
+Xxh3::Xxh3(std::span<const std::uint8_t> data, std::uint64_t seed) noexcept
+    : data_(data),
+      seed_(seed),
+      blocks_end_(data.size() <= kMaxShort ? 0 : (data.size() - 1) / kXxh3Block * kXxh3Block),
+      lanes_{kPrime32_3, kPrime64_1, kPrime64_2, kPrime64_3,
+             kPrime64_4, kPrime32_2, kPrime64_5, kPrime32_1} {
     for (std::size_t k = 0; k < kXxh3SecretBytes; k += 16) {
-        store(secret + k, word(kSecret + k) + seed);
-        store(secret + k + 8, word(kSecret + k + 8) - seed);
+        store(secret_ + k, word(kSecret + k) + seed);
+        store(secret_ + k + 8, word(kSecret + k + 8) - seed);
     }
-    alignas(64) std::uint64_t acc[8] = {kPrime32_3, kPrime64_1, kPrime64_2, kPrime64_3,
-                                        kPrime64_4, kPrime32_2, kPrime64_5, kPrime32_1};
-    xxh3_stripes.pick()(in, n, secret, acc);
+}
+
+void Xxh3::advance(std::size_t end) noexcept {
+    end = std::min(end, blocks_end_);
+    if (end < at_ + kXxh3Block) return;
+    const std::size_t blocks = (end - at_) / kXxh3Block;
+    xxh3_blocks.pick()(data_.data() + at_, blocks, secret_, lanes_);
+    at_ += blocks * kXxh3Block;
+}
+
+std::uint64_t Xxh3::finish() noexcept {
+    const std::size_t n = data_.size();
+    if (n <= 16) return hash_to_16(data_.data(), n, seed_);
+    if (n <= 128) return hash_to_128(data_.data(), n, seed_);
+    if (n <= kMaxShort) return hash_to_240(data_.data(), n, seed_);
+    advance(blocks_end_);
+    const std::uint8_t* const rest = data_.data() + blocks_end_;
+    for (std::size_t k = 0; k < (n - 1 - blocks_end_) / 64; ++k) {
+        xxh3_stripe(rest + 64 * k, secret_ + 8 * k, lanes_);
+    }
+    xxh3_stripe(data_.data() + n - 64, secret_ + kXxh3SecretBytes - 64 - 7, lanes_);
     std::uint64_t h = n * kPrime64_1;
     for (std::size_t k = 0; k < 4; ++k) {
-        h += fold(acc[2 * k] ^ word(secret + 11 + 16 * k), acc[2 * k + 1] ^ word(secret + 19 + 16 * k));
+        h += fold(lanes_[2 * k] ^ word(secret_ + 11 + 16 * k),
+                  lanes_[2 * k + 1] ^ word(secret_ + 19 + 16 * k));
     }
     return avalanche(h);
 }
 
-}  // namespace
-
 std::uint64_t xxh3_64(const std::uint8_t* data, std::size_t length, std::uint64_t seed) noexcept {
-    if (length <= 16) return hash_to_16(data, length, seed);
-    if (length <= 128) return hash_to_128(data, length, seed);
-    if (length <= 240) return hash_to_240(data, length, seed);
-    return hash_long(data, length, seed);
+    return Xxh3({data, length}, seed).finish();
 }
 
 }  // namespace qc

@@ -11,20 +11,13 @@ namespace qc {
 inline constexpr std::size_t kXxh3SecretBytes = 192;
 inline constexpr std::size_t kXxh3Block = 1024;  // 16 stripes, after which the lanes are scrambled
 
-// All of `in`, more than 240 bytes, into the eight lanes of `acc`: stripes of 64 bytes in blocks of 16,
-// the rest of the last block, and the last 64 bytes once more.
-using Xxh3StripesFn = void (*)(const std::uint8_t* in, std::size_t n, const std::uint8_t* secret,
-                               std::uint64_t* acc);
+// One stripe into the eight lanes of `lanes`.
+void xxh3_stripe(const std::uint8_t* in, const std::uint8_t* secret, std::uint64_t* lanes) noexcept;
 
-void xxh3_stripes_portable(const std::uint8_t* in, std::size_t n, const std::uint8_t* secret,
-                           std::uint64_t* acc);
-#if QC_X86
-void xxh3_stripes_avx2(const std::uint8_t* in, std::size_t n, const std::uint8_t* secret,
-                       std::uint64_t* acc);
-void xxh3_stripes_avx512(const std::uint8_t* in, std::size_t n, const std::uint8_t* secret,
-                         std::uint64_t* acc);
-#endif
+// Whole blocks; `lanes` is 64-byte aligned.
+using Xxh3BlocksFn = void (*)(const std::uint8_t* in, std::size_t blocks,
+                              const std::uint8_t* secret, std::uint64_t* lanes) noexcept;
 
-extern const Variants<Xxh3StripesFn> xxh3_stripes;
+extern const Variants<Xxh3BlocksFn> xxh3_blocks;
 
 }  // namespace qc

@@ -46,6 +46,7 @@ Status open_escapes(Stream& s, ByteReader& in, unsigned symbol_bits) noexcept {
     std::uint8_t size = 0;
     QC_TRY(in.get(size, "rans: list of escaped symbols"));
     s.escape_plain = size == 0;
+    s.symbol_bits = symbol_bits;
     s.escape_list_size = size;
     s.escape_width = s.escape_plain ? 8 : width_of(size);
     unsigned after = 0;
@@ -59,11 +60,6 @@ Status open_escapes(Stream& s, ByteReader& in, unsigned symbol_bits) noexcept {
         s.escape_list[k] = static_cast<std::uint8_t>(symbol << s.raw_bits);
     }
     std::memset(s.escape_list + size, 0, sizeof s.escape_list - size);
-    if (s.escape_plain) {
-        for (unsigned k = 0; k >> symbol_bits == 0; ++k) {
-            s.escape_list[k] = static_cast<std::uint8_t>(k << s.raw_bits);
-        }
-    }
     return kOkStatus;
 }
 
@@ -115,9 +111,11 @@ Status read_escapes(Stream& s) noexcept {
     std::uint8_t wrong = 0;
     if (s.escape_plain) {
         const std::uint8_t* in = s.escape_bits.data() + first;
+        const unsigned raw_bits = s.raw_bits;
+        const unsigned symbol_bits = s.symbol_bits;
         for (std::size_t k = 0; k < whole; ++k) {
-            out[k] = s.escape_list[in[k]];
-            wrong |= static_cast<std::uint8_t>((out[k] >> s.raw_bits) ^ in[k]);
+            out[k] = static_cast<std::uint8_t>(in[k] << raw_bits);
+            wrong |= static_cast<std::uint8_t>(in[k] >> symbol_bits);
         }
     } else {
         for (std::size_t k = 0; k < whole; ++k) {
@@ -157,7 +155,7 @@ void decode_rest(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
     const std::size_t raw_at = s.done * s.raw_bits % 8;
     for (std::size_t lane = 0; lane < n; ++lane) {
         const Table& t = *s.table;
-        const unsigned entry = t.slot[s.low[lane]];
+        const unsigned entry = t.slot[s.low[lane]] & kEntryMask;
         const unsigned low = s.low[lane];
         unsigned x = t.freq[entry] * s.high[lane] + low - t.base[low >> 7][entry];
         if (x < 256) x = x << 8 | *s.in++;

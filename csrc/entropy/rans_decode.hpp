@@ -51,6 +51,7 @@ struct alignas(64) Stream {
     unsigned kernel_levels;  // of the AVX2 kernel's search
     unsigned lanes;
     unsigned raw_bits;
+    unsigned symbol_bits;  // of a coarse symbol; only with escapes
     unsigned n_tables;
     bool has_escapes;  // some table has
     bool in_tail;

@@ -16,7 +16,7 @@ namespace {
 struct ByteSink {
     std::uint8_t* out;
 
-    void put(__m512i symbols) noexcept {
+    [[gnu::always_inline]] void put(__m512i symbols) noexcept {
         _mm512_storeu_si512(out, symbols);
         out += 64;
     }

@@ -4,6 +4,7 @@
 // arithmetic: as branches they would be guessed wrong every third symbol.
 #include <cstring>
 
+#include "core/bits.hpp"
 #include "core/bytes.hpp"
 #include "entropy/rans_decode.hpp"
 
@@ -14,7 +15,7 @@ void prepare_portable(Stream& s) noexcept {
     for (unsigned t = 0; t < s.n_tables; ++t) {
         const Table& table = s.tables[t];
         for (unsigned slot = 0; slot < kTotal; ++slot) {
-            const unsigned e = table.slot[slot];
+            const unsigned e = table.slot[slot] & kEntryMask;
             const std::uint32_t word = table.freq[e] | (slot - table.base[slot >> 7][e]) << 8 |
                                        std::uint32_t{table.symbol[e]} << 16 |
                                        std::uint32_t{e == kEscape} << 24;
@@ -23,59 +24,84 @@ void prepare_portable(Stream& s) noexcept {
     }
 }
 
+struct Inputs {
+    const std::uint8_t* in;
+    const std::uint8_t* escape;
+};
+
 template <bool kEscapes>
-std::size_t run(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
+void decode_round(const std::uint8_t* words, std::uint32_t* states, std::size_t lanes,
+                  Inputs& inputs, std::uint8_t* to) noexcept {
+    Inputs from = inputs;  // apart from bytes that stores could alias
+    for (std::size_t k = 0; k < lanes; ++k) {
+        const std::uint32_t word = load<std::uint32_t>(words + 4 * (states[k] & 0xFF));
+        std::uint32_t x = (word & 0xFF) * (states[k] >> 8) + (word >> 8 & 0xFF);
+        const auto refill = static_cast<std::uint32_t>(static_cast<std::int32_t>(x - 256) >> 31);
+        x = ((x << 8 | *from.in) & refill) | (x & ~refill);
+        from.in += refill & 1;
+        states[k] = x;
+        if constexpr (kEscapes) {
+            const std::uint32_t escaped = word >> 24;
+            to[k] = static_cast<std::uint8_t>((word >> 16 & 0xFF) |
+                                              (*from.escape & (0 - escaped)));
+            from.escape += escaped;
+        } else {
+            to[k] = static_cast<std::uint8_t>(word >> 16);
+        }
+    }
+    inputs = from;
+}
+
+// Adds raw bits, which begin at bit `bit`, to the symbols of a round.
+void add_raw(const std::uint8_t* raw, std::size_t bit, unsigned width, std::size_t lanes,
+             std::uint8_t* to) noexcept {
+    if (lanes < 8) {
+        const unsigned mask = (1u << width) - 1;
+        for (std::size_t k = 0; k < lanes; ++k, bit += width) {
+            const unsigned pair = load<std::uint16_t>(raw + bit / 8);
+            to[k] = static_cast<std::uint8_t>(to[k] | (pair >> bit % 8 & mask));
+        }
+        return;
+    }
+    // Eight fields begin at a byte. States follow the raw bits, so eight bytes are readable.
+    const EightFields fields(width);
+    for (std::size_t k = 0; k < lanes; k += 8, raw += width) {
+        const std::uint64_t x = fields.spread(load<std::uint64_t>(raw));
+        store(to + k, load<std::uint64_t>(to + k) | x);
+    }
+}
+
+std::size_t rounds_portable(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
     const std::size_t lanes = s.lanes;
-    const unsigned raw_bits = s.raw_bits;
-    const std::uint64_t raw_mask = (1u << raw_bits) - 1;
-    const std::uint8_t* in = s.in;
-    const std::uint8_t* escape = s.escape;
-    const std::uint8_t* raw = s.raw;
-    std::uint64_t raw_bit = s.done * raw_bits % 8;
+    Inputs from{s.in, s.escape};
+    std::size_t raw_bit = s.done * s.raw_bits % 8;
     const std::uint8_t* words = s.kernel_tables[s.table - s.tables];
     std::uint32_t states[kMaxLanes];
     for (std::size_t k = 0; k < lanes; ++k) states[k] = s.high[k] * 256u + s.low[k];
 
     std::size_t r = 0;
-    for (; r < rounds && in <= s.limit; ++r) {
+    for (; r < rounds && from.in <= s.limit; ++r, out += lanes) {
         if (s.tile_left == 0) words = s.kernel_tables[enter_tile(s)];
         s.tile_left -= lanes;
-        std::uint8_t* const to = out + r * lanes;
-        for (std::size_t k = 0; k < lanes; ++k) {
-            const std::uint32_t word = load<std::uint32_t>(words + 4 * (states[k] & 0xFF));
-            std::uint32_t x = (word & 0xFF) * (states[k] >> 8) + (word >> 8 & 0xFF);
-            const auto refill =
-                static_cast<std::uint32_t>(static_cast<std::int32_t>(x - 256) >> 31);
-            x = ((x << 8 | *in) & refill) | (x & ~refill);
-            in += refill & 1;
-            states[k] = x;
-            if constexpr (kEscapes) {
-                const std::uint32_t escaped = word >> 24;
-                to[k] = static_cast<std::uint8_t>((word >> 16 & 0xFF) | (*escape & (0 - escaped)));
-                escape += escaped;
-            } else {
-                to[k] = static_cast<std::uint8_t>(word >> 16);
-            }
+        if (s.table->freq[kEscape] != 0) {
+            decode_round<true>(words, states, lanes, from, out);
+        } else {
+            decode_round<false>(words, states, lanes, from, out);
         }
-        if (raw_bits > 0) {
-            for (std::size_t k = 0; k < lanes; ++k, raw_bit += raw_bits) {
-                const std::uint32_t pair = load<std::uint16_t>(raw + raw_bit / 8);
-                to[k] = static_cast<std::uint8_t>(to[k] | (pair >> raw_bit % 8 & raw_mask));
-            }
+        if (s.raw_bits > 0) {
+            add_raw(s.raw, raw_bit, s.raw_bits, lanes, out);
+            raw_bit += lanes * s.raw_bits;
+            s.raw += raw_bit / 8;
+            raw_bit %= 8;
         }
     }
     for (std::size_t k = 0; k < lanes; ++k) {
         s.high[k] = static_cast<std::uint8_t>(states[k] >> 8);
         s.low[k] = static_cast<std::uint8_t>(states[k]);
     }
-    s.in = in;
-    s.escape = escape;
-    s.raw = raw + raw_bit / 8;
+    s.in = from.in;
+    s.escape = from.escape;
     return r;
-}
-
-std::size_t rounds_portable(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
-    return s.has_escapes ? run<true>(s, out, rounds) : run<false>(s, out, rounds);
 }
 
 }  // namespace

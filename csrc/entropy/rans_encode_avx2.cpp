@@ -69,13 +69,37 @@ inline __m256i look_up(const std::uint8_t* table, __m256i i) noexcept {
 
 bool map_avx2(const std::uint8_t* symbols, std::size_t n, const std::uint8_t* index_of,
               std::uint8_t* index) {
-    if (index != nullptr) return kEncodePortable.map(symbols, n, index_of, index);
     __m256i seen = _mm256_setzero_si256();
     std::size_t i = 0;
-    for (; i + kVector <= n; i += kVector) {
-        seen = _mm256_or_si256(seen, look_up<2>(index_of, load_256(symbols + i)));
+    if (index == nullptr) {
+        for (; i + kVector <= n; i += kVector) {
+            seen = _mm256_or_si256(seen, look_up<2>(index_of, load_256(symbols + i)));
+        }
+    } else {
+        // Only rows of 16 symbols that differ from what most have; pshufb gives 0 to all others.
+        const __m256i most = _mm256_set1_epi8(static_cast<char>(index_of[255]));
+        __m256i rows[16], first[16];
+        unsigned n_rows = 0;
+        for (unsigned s = 0; s < 256; s += 16) {
+            const __m256i row = _mm256_xor_si256(load_twice(index_of + s), most);
+            if (_mm256_testz_si256(row, row)) continue;
+            rows[n_rows] = row;
+            first[n_rows++] = _mm256_set1_epi8(static_cast<char>(s));
+        }
+        for (; i + kVector <= n; i += kVector) {
+            const __m256i x = load_256(symbols + i);
+            __m256i v = most;
+            for (unsigned r = 0; r < n_rows; ++r) {
+                const __m256i place = _mm256_adds_epu8(_mm256_xor_si256(x, first[r]),
+                                                       _mm256_set1_epi8(0x70));
+                v = _mm256_xor_si256(v, _mm256_shuffle_epi8(rows[r], place));
+            }
+            store_256(index + i, _mm256_and_si256(v, _mm256_set1_epi8(63)));
+            seen = _mm256_or_si256(seen, v);
+        }
+        index += i;
     }
-    const bool rest = kEncodePortable.map(symbols + i, n - i, index_of, nullptr);
+    const bool rest = kEncodePortable.map(symbols + i, n - i, index_of, index);
     return rest || _mm256_movemask_epi8(seen) != 0;
 }
 

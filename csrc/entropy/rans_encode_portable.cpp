@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "core/bits.hpp"
+#include "core/bytes.hpp"
 #include "entropy/rans_encode.hpp"
 
 namespace qc::rans {
@@ -21,17 +23,22 @@ constexpr std::array<std::uint64_t, 256> kInverses = make_inverses();
 
 bool map_portable(const std::uint8_t* symbols, std::size_t n, const std::uint8_t* index_of,
                   std::uint8_t* index) {
-    unsigned seen = 0;
-    if (index == nullptr) {
-        for (std::size_t i = 0; i < n; ++i) seen |= index_of[symbols[i]];
-    } else {
-        for (std::size_t i = 0; i < n; ++i) {
-            const unsigned v = index_of[symbols[i]];
-            index[i] = static_cast<std::uint8_t>(v & 63);
-            seen |= v;
-        }
+    std::uint64_t seen = 0;
+    std::size_t i = 0;
+    // Eight a word: one by one, loads and stores are what takes the time.
+    for (; i + 8 <= n; i += 8) {
+        const auto word = load<std::uint64_t>(symbols + i);
+        std::uint64_t v = 0;
+        for (unsigned k = 0; k < 64; k += 8) v |= std::uint64_t{index_of[word >> k & 0xFF]} << k;
+        if (index != nullptr) store(index + i, v & 0x3F3F3F3F3F3F3F3F);
+        seen |= v;
     }
-    return (seen & kUnseen) != 0;
+    for (; i < n; ++i) {
+        const std::uint8_t v = index_of[symbols[i]];
+        if (index != nullptr) index[i] = v & 63;
+        seen |= v;
+    }
+    return (seen & std::uint64_t{0x0101010101010101} * kUnseen) != 0;
 }
 
 void count_portable(const std::uint8_t* index, std::size_t n, unsigned width,
@@ -92,9 +99,15 @@ void rounds_portable(EncodeJob& job, std::size_t rounds) {
 }
 
 void pack_portable(const std::uint8_t* symbols, std::size_t n, unsigned width, std::uint8_t* out) {
-    BitWriter bits(out);
     const std::uint32_t mask = (1u << width) - 1;
-    for (std::size_t i = 0; i < n; ++i) bits.put(symbols[i] & mask, width);
+    const EightFields fields(width);
+    std::size_t i = 0;
+    // A store writes 8 bytes; the excess is overwritten later by symbols that follow.
+    for (; i + 72 <= n; i += 8, out += width) {
+        store(out, fields.join(load<std::uint64_t>(symbols + i)));
+    }
+    BitWriter bits(out);
+    for (; i < n; ++i) bits.put(symbols[i] & mask, width);
     bits.finish();
 }
 
@@ -116,21 +129,35 @@ std::size_t split_portable(const std::uint8_t* symbols, std::size_t n, std::uint
 
 }  // namespace
 
+namespace {
+
+// What a symbol takes in one word, and the slots of each index in order of their ranks.
+struct SymbolTable {
+    std::uint32_t words[kEntries];  // frequency, first of its ranks in `slots`, escaped
+    std::uint8_t slots[kTotal];
+
+    void fill(const EncodeTable& t) noexcept {
+        bool escape_placed = false;
+        for (unsigned i = 0; i < kEntries; ++i) {
+            const unsigned lower = t.lower[i];
+            const unsigned first = (t.base[0][i] + t.base[1][i] + lower - 128) & 0xFF;
+            words[i] = t.freq[i] | first << 8 | std::uint32_t{t.escaped[i]} << 16;
+            if (t.escaped[i] != 0 && std::exchange(escape_placed, true)) continue;
+            for (unsigned r = 0; r < t.freq[i]; ++r) {
+                slots[first + r] = static_cast<std::uint8_t>(r + t.base[r >= lower][i]);
+            }
+        }
+    }
+};
+
+}  // namespace
+
 void encode_symbols(EncodeJob& job, std::size_t begin, std::size_t end) {
     if (begin == end) return;
     const Model& m = *job.model;
-    // One word for all that an index needs; states apart from bytes that stores could alias.
-    std::uint64_t words[kMaxTables][kEntries];
-    for (unsigned t = 0; t < m.n_tables; ++t) {
-        const EncodeTable& table = m.encode_tables[t];
-        for (unsigned i = 0; i < kEntries; ++i) {
-            const unsigned more = table.base[1][i] - unsigned{table.base[0][i]};  // never negative
-            words[t][i] = table.freq[i] | std::uint64_t{table.lower[i]} << 8 |
-                          std::uint64_t{table.base[0][i]} << 16 |
-                          std::uint64_t{more} << 24 |
-                          std::uint64_t{table.escaped[i]} << 32;
-        }
-    }
+    SymbolTable tables[kMaxTables];
+    for (unsigned t = 0; t < m.n_tables; ++t) tables[t].fill(m.encode_tables[t]);
+    // States apart from bytes that stores could alias.
     const std::size_t lane_mask = job.lanes - 1;
     std::uint32_t states[kMaxLanes];
     for (std::size_t k = 0; k <= lane_mask; ++k) states[k] = job.high[k] * 256u + job.low[k];
@@ -138,30 +165,23 @@ void encode_symbols(EncodeJob& job, std::size_t begin, std::size_t end) {
     std::uint8_t* body = job.body;
     for (std::size_t stop = end; stop > begin;) {
         const std::size_t first = std::max(begin, (stop - 1) / kTileUnit * kTileUnit);
-        const std::uint64_t* const table = words[m.n_tables > 1 ? job.choices[first / m.tile] : 0];
-        std::uint64_t escaped = 0;
+        const SymbolTable& table = tables[m.n_tables > 1 ? job.choices[first / m.tile] : 0];
+        std::uint32_t escaped = 0;
         for (std::size_t i = stop; i-- > first;) {
-            const std::uint64_t word = table[index[i]];
+            const std::uint32_t word = table.words[index[i]];
             const std::uint32_t f = word & 0xFF;
             std::uint32_t x = states[i & lane_mask];
-            const std::uint32_t full = x >= f << 8;
+            const std::uint32_t full = x >> 8 >= f;
             body[-1] = static_cast<std::uint8_t>(x);
             body -= full;
-            const std::uint32_t keep = full - 1;
-            x = (x & keep) | (x >> 8 & ~keep);
+            x >>= 8 * full;
             const auto quotient = static_cast<std::uint32_t>((x * kInverses[f]) >> 32);
-            const std::uint32_t rest = x - quotient * f;
-            // Ones where rest >= lower; compilers make a branch of the comparison.
-            const auto lower = static_cast<std::uint32_t>(word >> 8) & 0xFF;
-            const auto upper = static_cast<std::uint32_t>(
-                static_cast<std::int32_t>(lower - 1 - rest) >> 31);
-            const std::uint32_t base = static_cast<std::uint32_t>(word >> 16) & 0xFF;
-            const std::uint32_t more = static_cast<std::uint32_t>(word >> 24) & 0xFF & upper;
-            states[i & lane_mask] = (quotient << 8) + rest + base + more;
+            const std::uint32_t rank = x - quotient * f;
+            states[i & lane_mask] = quotient << 8 | table.slots[(word >> 8 & 0xFF) + rank];
             escaped |= word;
         }
-        for (std::size_t i = stop; escaped >> 32 != 0 && i-- > first;) {
-            if (table[index[i]] >> 32 == 0) continue;
+        for (std::size_t i = stop; escaped >> 16 != 0 && i-- > first;) {
+            if (table.words[index[i]] >> 16 == 0) continue;
             *--job.escapes = static_cast<std::uint8_t>(job.symbols[i] >> m.raw_bits);
         }
         stop = first;

@@ -93,9 +93,10 @@ void place_slots(Table& table) noexcept {
         const unsigned lower = (end + 1) / 2 - (first + 1) / 2;
         table.base[0][e] = static_cast<std::uint8_t>((first + 1) / 2);
         table.base[1][e] = static_cast<std::uint8_t>(128 + first / 2 - lower);
+        const unsigned owner = e == kEscape ? e | kIsEscape : e;
         for (unsigned k = 0; k < table.freq[e] / 2 + 1u; k += 16) {
-            std::memset(lower_half + (first + 1) / 2 + k, static_cast<int>(e), 16);
-            std::memset(upper_half + first / 2 + k, static_cast<int>(e), 16);
+            std::memset(lower_half + (first + 1) / 2 + k, static_cast<int>(owner), 16);
+            std::memset(upper_half + first / 2 + k, static_cast<int>(owner | kUpperHalf), 16);
         }
         first = end;
     }

@@ -18,8 +18,14 @@ inline constexpr unsigned kEscape = 63;  // entry of the escape; symbols have en
 inline constexpr unsigned kTotal = 256;  // sum of all frequencies
 inline constexpr unsigned kMaxTables = 16;
 
+// A slot's byte is made for look-ups that ignore bits above their index: with the half it is an index
+// of base, without marks one of freq and symbol.
+inline constexpr unsigned kEntryMask = 63;
+inline constexpr unsigned kUpperHalf = 64;
+inline constexpr unsigned kIsEscape = 128;
+
 struct alignas(64) Table {
-    std::uint8_t slot[kTotal];       // entry that owns a slot
+    std::uint8_t slot[kTotal];       // entry that owns a slot, and marks
     std::uint8_t freq[kEntries];     // 0 where unused
     // Rank of a slot among its entry's slots: slot - base[slot / 128].
     std::uint8_t base[2][kEntries];

@@ -67,7 +67,8 @@ Status put_block(const Codec& codec, const TensorSpec& t, ChunkRange range, Chun
 
 Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
                     std::span<const std::uint8_t> bytes, std::size_t begin, std::size_t end,
-                    std::uint8_t* out, DType out_dtype, bool stream_stores, Workspace& workspace) {
+                    std::uint8_t* out, DType out_dtype, bool stream_stores, Xxh3* hash,
+                    Workspace& workspace) {
     if (is_ordered(*codec.quantizer, t) || codec.quantizer->next_plane != nullptr) {
         const Part part{&t, range};
         const std::size_t size = item_bytes(out_dtype);
@@ -82,7 +83,9 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
     ChunkState state;
     QC_TRY(codec.quantizer->open(t, range, in, workspace, state));
     PlaneReader readers[Workspace::kPlanes];
+    std::size_t last_stream = 0;
     for (unsigned k = 0; k < state.planes; ++k) {
+        last_stream = in.at();
         QC_TRY(readers[k].open(in, *codec.coder, range.count, state.bits[k], workspace,
                                Workspace::kState0 + k));
     }
@@ -101,6 +104,10 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
                          codec.quantizer->rotated_planes(t) && can_merge(readers[0], word);
     for (std::size_t at = 0; at < end; at += kBlock) {
         const std::size_t n = std::min(kBlock, range.count - at);
+        // About what the block reads of the last stream.
+        if (hash != nullptr) {
+            hash->advance(last_stream + (bytes.size() - last_stream) * (at + n) / range.count);
+        }
         if (at + n <= begin && !state.sequential) {
             for (unsigned k = 0; k < state.planes; ++k) QC_TRY(readers[k].skip(n));
             continue;

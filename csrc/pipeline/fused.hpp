@@ -16,6 +16,9 @@
 
 namespace qc {
 
+// Symbols from a stored plane are fetched so far ahead: beyond the block that a hash takes next.
+inline constexpr std::size_t kReadAhead = kBlock * 9 / 8;
+
 constexpr bool fuses(DType to) noexcept {
     return to == DType::kF32 || to == DType::kBF16 || to == DType::kF16;
 }

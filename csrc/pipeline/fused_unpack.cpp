@@ -43,7 +43,10 @@ template <unsigned kBits, DType kTo, Halves kHow>
 void unpack_to(const std::uint8_t* in, std::size_t n, const Runs& runs, std::uint8_t* out) {
     DequantizeSink<kTo, (kBits <= 4), kHow> sink(runs, out);
     const Unpacker<kBits> unpacker;
-    for (std::size_t i = 0; i < n; i += 64, in += 8 * kBits) sink.put(unpacker.get(in));
+    for (std::size_t i = 0; i < n; i += 64, in += 8 * kBits) {
+        _mm_prefetch(in + kReadAhead * kBits / 8, _MM_HINT_T0);
+        sink.put(unpacker.get(in));
+    }
     sink.flush();
 }
 

@@ -148,6 +148,9 @@ struct Target {
     DType dtype;
     std::size_t item;
 
+    float* floats(std::size_t element) const noexcept {
+        return reinterpret_cast<float*>(at + element * item);
+    }
     void put(std::size_t element, const float* values, std::size_t n) const {
         from_f32.pick()(values, n, at + element * item, dtype);
     }
@@ -181,7 +184,10 @@ Status decode_blocks(const Codec& codec, const Part& part, Symbols& symbols, Chu
             for (std::size_t p = 0; p < area; ++p) {
                 QC_TRY(dequantize(symbols.run(p * grid.blocks() + b), 0, n, rows + p * step));
             }
-            inverse_dct_rows(rows, step, grid.side(), n, values);
+            const bool direct = grid.consecutive() && to.dtype == DType::kF32;
+            inverse_dct_rows(rows, step, grid.side(), n,
+                             direct ? to.floats(grid.row_of_block(b, 0)) : values);
+            if (direct) continue;
         } else {
             QC_TRY(dequantize(symbols.next(n * area), b * area, n * area, values));
             inverse_dct(values, grid.side(), n);

@@ -5,13 +5,14 @@
 #pragma once
 
 #include "quantize/dequantize.hpp"
+#include "simd/indices_avx512.hpp"
 #include "simd/line_stream.hpp"
 
 #if QC_X86
 #include <immintrin.h>
 
 #pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")
+#pragma GCC target("avx2,bmi,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512bf16")
 
 namespace qc {
 namespace {
@@ -37,17 +38,34 @@ inline __m256i halves_of(__m512 f) noexcept {
 
 // Symbols to elements of one dtype. kTable: symbols are below 16, and a run's products fit a
 // register; else each is computed.
+//
+// One permutation puts 64 symbols where they are wanted: byte i of an index of a look-up belongs to
+// line i, as look-ups ignore the bits above their index, and byte i of a dword is an integer of set
+// i of 16.
 //   requires  runs.inner and runs.left are multiples of 64, runs.width <= 8
 template <DType kTo, bool kTable, Halves kHow = Halves::kF16>
 class DequantizeSink {
+    static constexpr std::size_t kItem = kTo == DType::kF32 ? 4 : 2;
+    // 2^23 with a symbol in its lowest bits is their sum, from which 2^23 + zero point is taken:
+    // exactly, since magnitudes are at most 2^24.
+    static constexpr int kInMantissa = 1 << 23;
+    static constexpr int kAAndBOrC = 0xEA;
+
 public:
     DequantizeSink(const Runs& runs, std::uint8_t* out) noexcept
-        : runs_(&runs), out_(out), entry_(runs.entry), left_(runs.left) {
+        : runs_(&runs), out_(out, kItem), entry_(runs.entry), left_(runs.left) {
+        constexpr unsigned kParts = kTable ? kItem : 4;
+        const unsigned lead = out_.lead();
+        place_ = indices(
+            [=](unsigned k) { return 64 + k % kParts * (64 / kParts) + k / kParts - lead; });
+        new_ = ~std::uint32_t{0} << (lead - 1) << 1;
+        waiting_ = _mm512_setzero_si512();
         const __m512i iota =
             _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
         scaled_ = _mm512_mullo_epi32(iota, _mm512_set1_epi32(runs.factor));
         load_zeros();
         load_run();
+        now_is_before();
     }
 
     [[gnu::always_inline]] void put(__m512i symbols) noexcept {
@@ -57,23 +75,32 @@ public:
             load_run();
         }
         left_ -= 64;
-        if constexpr (kTo == DType::kF32) {
-            put_f32(_mm512_castsi512_si128(symbols));
-            put_f32(_mm512_extracti32x4_epi32(symbols, 1));
-            put_f32(_mm512_extracti32x4_epi32(symbols, 2));
-            put_f32(_mm512_extracti32x4_epi32(symbols, 3));
+        const __m512i placed = _mm512_permutex2var_epi8(waiting_, place_, symbols);
+        out_.put_first(first_line(placed));
+        if constexpr (kTo != DType::kF32) {
+            out_.put(line<1>(placed));
         } else {
-            put_halves(_mm512_castsi512_si256(symbols));
-            put_halves(_mm512_extracti64x4_epi64(symbols, 1));
+            out_.put(line<1>(placed));
+            out_.put(line<2>(placed));
+            out_.put(line<3>(placed));
         }
+        waiting_ = symbols;
+        now_is_before();
     }
 
-    void flush() noexcept { out_.flush(); }
+    void flush() noexcept {
+        if (out_.first()) return;
+        out_.flush(first_line(_mm512_permutex2var_epi8(waiting_, place_, waiting_)));
+    }
 
 private:
     [[gnu::always_inline]] void load_zeros() noexcept {
-        zeros_ = _mm512_set1_epi32(runs_->zero(entry_));
-        if constexpr (kTable) levels_ = _mm512_cvtepi32_ps(_mm512_sub_epi32(scaled_, zeros_));
+        if constexpr (kTable) {
+            const __m512i zeros = _mm512_set1_epi32(runs_->zero(entry_));
+            levels_ = _mm512_cvtepi32_ps(_mm512_sub_epi32(scaled_, zeros));
+        } else {
+            zeros_ = _mm512_set1_ps(static_cast<float>(kInMantissa + runs_->zero(entry_)));
+        }
     }
 
     [[gnu::always_inline]] void load_run() noexcept {
@@ -89,39 +116,86 @@ private:
         }
     }
 
-    // Only symbols of one bit have a factor, and those take the table.
-    __m512 product(__m128i symbols) const noexcept {
-        const __m512i q = _mm512_sub_epi32(_mm512_cvtepu8_epi32(symbols), zeros_);
-        return _mm512_mul_ps(_mm512_cvtepi32_ps(q), scales_);
-    }
-
-    [[gnu::always_inline]] void put_f32(__m128i symbols) noexcept {
+    [[gnu::always_inline]] void now_is_before() noexcept {
         if constexpr (kTable) {
-            out_.put(_mm512_permutexvar_epi32(_mm512_cvtepu8_epi32(symbols), table_));
+            table_before_ = table_;
         } else {
-            out_.put(_mm512_castps_si512(product(symbols)));
+            scales_before_ = scales_;
+            zeros_before_ = zeros_;
         }
     }
 
-    [[gnu::always_inline]] void put_halves(__m256i symbols) noexcept {
-        if constexpr (kTable) {
-            out_.put(_mm512_permutexvar_epi16(_mm512_cvtepu8_epi16(symbols), table_));
+    // The symbols kept from before have what belongs to their run.
+    [[gnu::always_inline]] __m512i first_line(__m512i placed) const noexcept {
+        if constexpr (!kTable) {
+            return products<0>(placed);
+        } else if constexpr (kTo == DType::kF32) {
+            return _mm512_mask_permutexvar_epi32(_mm512_permutexvar_epi32(placed, table_before_),
+                                                 static_cast<__mmask16>(new_), placed, table_);
         } else {
-            const __m256i low = halves_of<kHow>(product(_mm256_castsi256_si128(symbols)));
-            const __m256i high = halves_of<kHow>(product(_mm256_extracti128_si256(symbols, 1)));
-            out_.put(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
+            return _mm512_mask_permutexvar_epi16(_mm512_permutexvar_epi16(placed, table_before_),
+                                                 new_, placed, table_);
         }
+    }
+
+    template <unsigned kLine>
+    [[gnu::always_inline]] __m512i line(__m512i placed) const noexcept {
+        if constexpr (!kTable) {
+            return products<kLine>(placed);
+        } else if constexpr (kTo == DType::kF32) {
+            return _mm512_permutexvar_epi32(_mm512_srli_epi32(placed, 8 * kLine), table_);
+        } else {
+            return _mm512_permutexvar_epi16(_mm512_srli_epi16(placed, 8 * kLine), table_);
+        }
+    }
+
+    template <unsigned kLine>
+    [[gnu::always_inline]] __m512i products(__m512i placed) const noexcept {
+        if constexpr (kTo == DType::kF32) {
+            return _mm512_castps_si512(product<kLine>(placed));
+        } else if constexpr (kHow == Halves::kBf16Native) {
+            return (__m512i)_mm512_cvtne2ps_pbh(product<2 * kLine + 1>(placed),
+                                                product<2 * kLine>(placed));
+        } else {
+            const __m256i low = halves_of<kHow>(product<2 * kLine>(placed));
+            const __m256i high = halves_of<kHow>(product<2 * kLine + 1>(placed));
+            return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+        }
+    }
+
+    // Only symbols of one bit have a factor, and those take the table. Lines of halves have
+    // symbols from before in two sets.
+    template <unsigned kSet>
+    [[gnu::always_inline]] __m512 product(__m512i placed) const noexcept {
+        const __m512i symbols = kSet == 0 ? placed : _mm512_srli_epi32(placed, 8 * kSet);
+        const __m512 biased = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(
+            symbols, _mm512_set1_epi32(0xFF), _mm512_castps_si512(_mm512_set1_ps(kInMantissa)),
+            kAAndBOrC));
+        __m512 zeros = zeros_;
+        __m512 scales = scales_;
+        if constexpr (kSet < 4 / kItem) {
+            const auto now = static_cast<__mmask16>(new_ >> 16 * kSet);
+            zeros = _mm512_mask_blend_ps(now, zeros_before_, zeros);
+            scales = _mm512_mask_blend_ps(now, scales_before_, scales);
+        }
+        return _mm512_mul_ps(_mm512_sub_ps(biased, zeros), scales);
     }
 
     const Runs* runs_;
     LineStream out_;
     std::uint64_t entry_;
     std::uint64_t left_;
+    __m512i place_;
+    __m512i waiting_;
+    std::uint32_t new_;  // mask of a first line: elements that were not kept from before
     __m512i scaled_;
-    __m512i zeros_;
+    __m512 zeros_;
     __m512i table_;
     __m512 levels_;
     __m512 scales_;
+    __m512i table_before_;
+    __m512 zeros_before_;
+    __m512 scales_before_;
 };
 
 }  // namespace

@@ -36,24 +36,45 @@ struct Run {
     std::size_t n;
 };
 
+typedef std::uint32_t Words __attribute__((vector_size(kDitherClasses * 4), aligned(4)));
+typedef std::int32_t Integers __attribute__((vector_size(kDitherClasses * 4), aligned(4)));
+typedef float Floats __attribute__((vector_size(kDitherClasses * 4), aligned(4)));
+
+constexpr Words kLanes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+[[gnu::always_inline]] inline void dithers(const Dither& dither, std::uint32_t element,
+                                           Floats& out) noexcept {
+    Words x = (element + kLanes) * kWeyl + dither.element_key();
+    x = (x ^ x >> 16) * 0x7FEB352Du;
+    x = (x ^ x >> 15) * 0x846CA68Bu;
+    x = (x ^ x >> 16) >> 13;
+    const Words classes = (kLanes + dither.turn_of(element)) % kDitherClasses;
+    const Integers odd = reinterpret_cast<Integers>((classes << 19 | x) * 2 + 1);
+    out = __builtin_convertvector(odd - (1 << 23), Floats) * 0x1p-24f;
+}
+
+// A group at a time, in vectors as wide as the machine has them.
 [[gnu::always_inline]] inline void subtract(const Run& run, const std::uint8_t* high,
                                             const std::uint8_t* low, std::int32_t zero, float scale,
                                             float* out) noexcept {
-    for (std::size_t at = 0; at < run.n; at += kDitherClasses) {
-        const auto element = run.element + static_cast<std::uint32_t>(at);
-        const std::uint32_t turn = run.dither.turn_of(element);
-        const std::size_t n = std::min<std::size_t>(kDitherClasses, run.n - at);
-        const auto put = [&](std::size_t i) {
-            const auto lane = static_cast<std::uint32_t>(i);
-            const std::int32_t symbol = high != nullptr ? high[at + i] << 8 | low[at + i] : low[at + i];
-            out[at + i] = (static_cast<float>(symbol - zero) -
-                           run.dither.value(element + lane, (lane + turn) % kDitherClasses)) * scale;
-        };
-        if (n == kDitherClasses && high == nullptr) {
-            for (std::size_t i = 0; i < kDitherClasses; ++i) put(i);
-        } else {
-            for (std::size_t i = 0; i < n; ++i) put(i);
+    if (high == nullptr) {
+        for (std::size_t i = 0; i < run.n; ++i) out[i] = static_cast<float>(low[i] - zero);
+    } else {
+        for (std::size_t i = 0; i < run.n; ++i) {
+            out[i] = static_cast<float>((high[i] << 8 | low[i]) - zero);
         }
+    }
+    std::size_t at = 0;
+    for (; at + kDitherClasses <= run.n; at += kDitherClasses) {
+        Floats value;
+        Floats u;
+        std::memcpy(&value, out + at, sizeof value);
+        dithers(run.dither, run.element + static_cast<std::uint32_t>(at), u);
+        value = (value - u) * scale;
+        std::memcpy(out + at, &value, sizeof value);
+    }
+    for (; at < run.n; ++at) {
+        out[at] = (out[at] - run.dither.value(run.element + static_cast<std::uint32_t>(at))) * scale;
     }
 }
 

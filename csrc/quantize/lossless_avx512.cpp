@@ -2,6 +2,7 @@
 //
 // Byte transposes are vpermi2b and unpacks; the rotation is vpshrd or vprol. Limit: the stores.
 #include "quantize/lossless.hpp"
+#include "simd/indices_avx512.hpp"
 
 #if QC_X86
 #include <immintrin.h>
@@ -45,14 +46,6 @@ inline __m512i map32(__m512i x, Mapping m) noexcept {
         return _mm512_xor_si512(_mm512_add_epi32(x, x), _mm512_srai_epi32(x, 31));
     }
     return x;
-}
-
-// index[k] = f(k), as a register.
-template <class F>
-inline __m512i indices(F f) noexcept {
-    alignas(64) std::uint8_t index[64];
-    for (unsigned k = 0; k < 64; ++k) index[k] = static_cast<std::uint8_t>(f(k));
-    return _mm512_load_si512(index);
 }
 
 std::size_t merge2(const std::uint8_t* const* planes, Mapping m, std::size_t n,

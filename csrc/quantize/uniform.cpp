@@ -11,17 +11,11 @@
 #include "quantize/floats.hpp"
 #include "quantize/lookup.hpp"
 #include "quantize/quantize.hpp"
+#include "quantize/scale_grid.hpp"
+#include "quantize/uniform_section.hpp"
 
 namespace qc {
 namespace {
-
-constexpr std::uint8_t kScales16 = 1;
-constexpr std::uint8_t kWideZeroPoints = 2;
-constexpr std::uint8_t kShifts = 4;
-constexpr std::uint8_t kStepScale = 8;
-constexpr std::uint8_t kSameShifts = 16;
-constexpr std::uint8_t kMostShifts = 31;
-constexpr int kShiftUnit = 128;  // shifts are in this part of a step
 
 // ---- encoding
 
@@ -113,6 +107,23 @@ void put_planes(const std::int32_t* symbols, std::size_t n, bool wide, std::uint
     for (std::size_t i = 0; i < n; ++i) high[i] = static_cast<std::uint8_t>(symbols[i] >> 8);
 }
 
+// Whether scales lie on the grid of codes, and between which. A scale of zero has symbols of zero, so any
+// other serves as well.
+struct ScaleCodes {
+    bool on_grid = true;
+    std::uint32_t least = 0;
+    std::uint32_t most = 0;
+
+    void add(float scale) noexcept {
+        if (scale == 0) return;
+        const std::uint32_t code = code_of_scale(scale);
+        on_grid &= scale_of_code(code) == scale;
+        least = least == 0 ? code : std::min(least, code);
+        most = std::max(most, code);
+    }
+    unsigned bits() const noexcept { return static_cast<unsigned>(std::bit_width(most - least)); }
+};
+
 std::uint8_t* put_params(const TensorSpec& t, ChunkRange range, const Params& params,
                          std::uint8_t* form, std::uint8_t* out) noexcept {
     const std::uint64_t entries = range.entries(t);
@@ -125,7 +136,20 @@ std::uint8_t* put_params(const TensorSpec& t, ChunkRange range, const Params& pa
         if (!t.symmetric) wide |= params.zero_points[g] < 0 || params.zero_points[g] > 255;
     }
     *form = static_cast<std::uint8_t>((scales16 ? kScales16 : 0) | (wide ? kWideZeroPoints : 0));
-    for (std::uint64_t e = 0; e < entries; ++e) {
+    ScaleCodes codes;
+    for (std::uint64_t e = 0; e < entries && codes.on_grid; ++e) codes.add(params.scales[(from + e) % t.dim]);
+    if (codes.on_grid && codes.least != 0 && 3 + codes.bits() * entries / 8 < 2 * entries) {
+        *form = static_cast<std::uint8_t>(kScaleCodes | (wide ? kWideZeroPoints : 0));
+        store(out, static_cast<std::uint16_t>(codes.least));
+        out[2] = static_cast<std::uint8_t>(codes.bits());
+        BitWriter writer(out + 3);
+        for (std::uint64_t e = 0; e < entries; ++e) {
+            const float scale = params.scales[(from + e) % t.dim];
+            writer.put(scale == 0 ? 0 : code_of_scale(scale) - codes.least, codes.bits());
+        }
+        out += 3 + writer.finish();
+    }
+    for (std::uint64_t e = 0; e < entries && !(*form & kScaleCodes); ++e) {
         const auto bits = std::bit_cast<std::uint32_t>(params.scales[(from + e) % t.dim]);
         if (scales16) {
             store(out, static_cast<std::uint16_t>(bits >> 15));
@@ -205,114 +229,6 @@ Status forward(const TensorSpec& t, ChunkRange range, const std::uint8_t* data,
 }
 
 // ---- decoding
-
-// 1 for a bit pattern that is neither +0 nor a positive normal float32.
-constexpr std::uint32_t is_bad_scale(std::uint32_t bits) noexcept {
-    return static_cast<std::uint32_t>(bits - 0x00800000u >= 0x7F000000u) & (bits != 0);
-}
-
-Status read_scales(std::span<const std::uint8_t> raw, bool scales16, std::uint64_t entries,
-                   float* scales) noexcept {
-    // Two plain loops: each vectorises.
-    std::uint32_t bad = 0;
-    if (scales16) {
-        for (std::uint64_t e = 0; e < entries; ++e) {
-            const std::uint32_t bits = static_cast<std::uint32_t>(load<std::uint16_t>(raw.data() + 2 * e))
-                                       << 15;
-            bad |= is_bad_scale(bits);
-            scales[e] = std::bit_cast<float>(bits);
-        }
-    } else {
-        for (std::uint64_t e = 0; e < entries; ++e) {
-            const auto bits = load<std::uint32_t>(raw.data() + 4 * e);
-            bad |= is_bad_scale(bits);
-            scales[e] = std::bit_cast<float>(bits);
-        }
-    }
-    return bad != 0 ? corrupt("uniform: a scale is neither zero nor positive and normal") : kOkStatus;
-}
-
-Status read_zero_points(std::span<const std::uint8_t> raw, bool wide, std::uint64_t entries,
-                        std::int32_t* zero_points) noexcept {
-    bool bad = false;
-    for (std::uint64_t e = 0; e < entries; ++e) {
-        const std::int32_t z = wide ? load<std::int32_t>(raw.data() + 4 * e) : raw[e];
-        bad |= z < -kMaxZeroPoint || z > kMaxZeroPoint;
-        zero_points[e] = z;
-    }
-    return bad ? corrupt("uniform: a zero point beyond 2^23") : kOkStatus;
-}
-
-// Shifted points need one plane and one scale, and a scale that is the step needs a step.
-bool known_form(const TensorSpec& t, std::uint8_t form, unsigned width) noexcept {
-    const bool shifted = (form & (kShifts | kSameShifts)) != 0;
-    if (shifted && (t.bits != 0 || width > 8 || (form & kShifts && form & kSameShifts))) return false;
-    return !(form & kStepScale) || (t.bits == 0 && !(form & kScales16));
-}
-
-Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& workspace,
-            ChunkState& state) {
-    std::uint8_t form = 0;
-    std::uint8_t width = 0;
-    std::uint64_t escapes = 0;
-    QC_TRY(in.get(form, "uniform: section"));
-    QC_TRY(in.get(width, "uniform: section"));
-    if (form > 31 || (t.symmetric && (form & kWideZeroPoints)) || !known_form(t, form, width)) {
-        return corrupt("uniform: unknown form", in.at() - 2);
-    }
-    if ((width < 1 || width > 8) && width != 16) return corrupt("uniform: width", in.at() - 1);
-    if (t.bits != 0 && width != t.bits) return corrupt("uniform: width is not bits", in.at() - 1);
-    if (t.bits == 0) {
-        QC_TRY(in.varint(escapes, "uniform: number of escapes"));
-        if (escapes > range.count || (escapes > 0 && width < 8)) {
-            return corrupt("uniform: too many escapes", in.at());
-        }
-    }
-    const std::uint64_t entries = range.entries(t);
-    const bool scales16 = (form & kScales16) != 0;
-    const bool wide = (form & kWideZeroPoints) != 0;
-    std::span<const std::uint8_t> raw;
-    float* scales = workspace.get_as<float>(Workspace::kParams, entries);
-    if (form & kStepScale) {
-        scales[0] = t.step;
-    } else {
-        QC_TRY(in.take(entries * (scales16 ? 2 : 4), raw, "uniform: scales"));
-        QC_TRY(read_scales(raw, scales16, entries, scales));
-    }
-    state.zero_points = nullptr;
-    state.zero_point = is_sign_grid(t) ? 1 : default_zero_point(width);
-    if (!t.symmetric) {
-        QC_TRY(in.take(entries * (wide ? 4 : 1), raw, "uniform: zero points"));
-        auto* zero_points = workspace.get_as<std::int32_t>(Workspace::kParams2, entries);
-        QC_TRY(read_zero_points(raw, wide, entries, zero_points));
-        state.zero_points = zero_points;
-    }
-    if (form & kShifts) {
-        std::uint8_t shifts = 0;
-        QC_TRY(in.get(shifts, "uniform: shifts"));
-        if (shifts < 1 || shifts > kMostShifts) return corrupt("uniform: number of shifts", in.at() - 1);
-        QC_TRY(in.take(shifts, state.shifts, "uniform: shifts"));
-    } else if (!(form & kSameShifts)) {
-        state.shifts = {};
-    } else if (state.shifts.empty()) {
-        return corrupt("uniform: no shifts before these", in.at());
-    }
-    QC_TRY(in.take(escapes * 4, state.escapes, "uniform: escaped values"));
-    for (std::uint64_t k = 0; k < escapes; ++k) {
-        const auto q = load<std::int32_t>(state.escapes.data() + 4 * k);
-        if (q < -kMaxEscape || q > kMaxEscape) return corrupt("uniform: escaped value beyond 2^24");
-    }
-    state.scales = scales;
-    state.entries = entries;
-    state.width = width;
-    state.planes = width == 16 ? 2 : 1;
-    state.bits[0] = state.bits[1] = width == 16 ? 8 : width;
-    state.escapes_used = 0;
-    state.sequential = escapes > 0;
-    state.pointwise = escapes == 0 && entries == 1;
-    state.table = nullptr;
-    return kOkStatus;
-}
 
 // The elements of all symbols in the output's dtype, for grids whose points are shifted towards zero.
 const std::uint8_t* shifted_table(ChunkState& state, DType to, Workspace& workspace) {
@@ -398,7 +314,7 @@ Status finish(const ChunkState& state) noexcept {
 
 bool never_rotated(const TensorSpec&) noexcept { return false; }
 
-constexpr QuantizerKernel kUniform{"uniform",     2, forward, open, inverse, finish,
+constexpr QuantizerKernel kUniform{"uniform",     2, forward, open_uniform, inverse, finish,
                                    never_rotated, fused_runs};
 const RegisterQuantizer registered{kUniform};
 

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "quantize/floats.hpp"
+#include "quantize/scale_grid.hpp"
 #include "quantize/uniform.hpp"
 
 namespace qc {
@@ -63,14 +64,36 @@ float next_lower(float scale) noexcept {
     return bits < 0x00800000u ? 0.0f : std::bit_cast<float>(bits);
 }
 
+// Short groups: there the bits of scales count, and a step wider by up to 1/32 octave does less harm.
+bool uses_codes(const TensorSpec& t) noexcept { return t.dim >= 16 && t.inner <= 512; }
+
+// The scale of the next code up, or the largest one within `bound`.
+float coded_scale(double wanted, double bound) noexcept {
+    if (!(wanted >= std::numeric_limits<float>::min())) return 0.0f;
+    std::uint32_t code = code_of_scale(static_cast<float>(wanted));
+    while (code > kMinScaleCode && static_cast<double>(scale_of_code(code)) > bound) --code;
+    return scale_of_code(code);
+}
+
+float stored_scale(const TensorSpec& t, double wanted, double bound) noexcept {
+    return uses_codes(t) ? coded_scale(wanted, bound) : scale16(wanted, bound);
+}
+
+// The next smaller one that a file can have as short; 0 below the smallest normal.
+float next_lower(const TensorSpec& t, float scale) noexcept {
+    if (!uses_codes(t)) return next_lower(scale);
+    const std::uint32_t code = code_of_scale(scale);
+    return code > kMinScaleCode ? scale_of_code(code - 1) : 0.0f;
+}
+
 constexpr double kLargest = std::numeric_limits<float>::max();
 
 float symmetric_scale(const TensorSpec& t, const Extremes& e) noexcept {
-    if (is_sign_grid(t)) return scale16(e.sum / static_cast<double>(e.count), kLargest);
+    if (is_sign_grid(t)) return stored_scale(t, e.sum / static_cast<double>(e.count), kLargest);
     const double top = static_cast<double>((std::int64_t{1} << (t.bits - 1)) - 1);
     const double reach = std::max(std::fabs(static_cast<double>(from_key(e.low))),
                                   std::fabs(static_cast<double>(from_key(e.high))));
-    return scale16(reach / top, kLargest / top);
+    return stored_scale(t, reach / top, kLargest / top);
 }
 
 void affine_grid(const TensorSpec& t, const Extremes& e, float& scale,
@@ -81,11 +104,11 @@ void affine_grid(const TensorSpec& t, const Extremes& e, float& scale,
     const double reach = std::max(std::fabs(low), std::fabs(high));
     // The second bound keeps zero points within 2^23 where the range is tiny beside the values.
     const double wanted = std::max((high - low) / levels, reach / (kMaxZeroPoint - 65536));
-    scale = scale16(wanted, kLargest);
+    scale = stored_scale(t, wanted, kLargest);
     zero_point = 0;
     // Rounding can push an end of the grid past the largest float32: then a finer step, which clips by less
     // than 2^-7 of the range.
-    for (; scale != 0.0f; scale = next_lower(scale)) {
+    for (; scale != 0.0f; scale = next_lower(t, scale)) {
         zero_point = static_cast<std::int32_t>(std::nearbyint(-low / scale));
         const double below = static_cast<double>(zero_point) * scale;
         if (below <= kLargest && levels * scale - below <= kLargest) return;

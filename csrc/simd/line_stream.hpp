@@ -1,7 +1,7 @@
-// simd/line_stream.hpp - AVX-512: registers of bytes to memory, around the caches.
+// simd/line_stream.hpp - AVX-512: whole cache lines to memory, around the caches.
 //
-// Non-temporal stores want whole lines of 64 bytes. A line is put together from two neighbouring
-// registers, so the caller's array may begin at any even address. Code here is compiled for AVX-512:
+// Elements reach a sink 64 at a time, but lines of an array that may begin anywhere hold other 64: a
+// sink keeps the last ones until it has the rest of their line. Code here is compiled for AVX-512:
 // include it only inside a region of that target, behind a run-time check.
 #pragma once
 
@@ -19,45 +19,49 @@
 namespace qc {
 namespace {
 
-// Registers of consecutive bytes to consecutive memory, by non-temporal stores of whole lines.
+// Lines one after another, of which the first begins before the array and the last ends behind it,
+// or beside it where the array begins a line. 64 elements make `item` lines.
 class LineStream {
 public:
-    explicit LineStream(std::uint8_t* out) noexcept {
-        const std::size_t head = -reinterpret_cast<std::uintptr_t>(out) % 64;
-        line_ = out + head - 64;
-        from_ = head;
-        alignas(64) std::uint16_t index[32];
-        for (unsigned k = 0; k < 32; ++k) index[k] = static_cast<std::uint16_t>(k + head / 2);
-        index_ = _mm512_load_si512(index);
-        waiting_ = _mm512_setzero_si512();
-    }
+    LineStream(std::uint8_t* out, std::size_t item) noexcept
+        : inside_(-reinterpret_cast<std::uintptr_t>(out) % 64),
+          line_(out + inside_ - 64),
+          head_(static_cast<unsigned>(inside_ / item)),
+          lead_(static_cast<unsigned>(64 / item) - head_) {}
 
-    // The first call writes the bytes before the first whole line; each one leaves its last ones.
-    [[gnu::always_inline]] void put(__m512i bytes) noexcept {
+    // Elements of the array in the first line.
+    unsigned head() const noexcept { return head_; }
+    // Elements of a line that were kept from before.
+    unsigned lead() const noexcept { return lead_; }
+    bool first() const noexcept { return first_; }
+
+    // The first of the lines that 64 elements complete; the others follow by put().
+    [[gnu::always_inline]] void put_first(__m512i line) noexcept {
         if (first_) {
-            _mm512_mask_storeu_epi8(line_ + 64 - from_, _cvtu64_mask64(_bzhi_u64(~0ull, static_cast<unsigned>(from_))), bytes);
+            _mm512_mask_storeu_epi8(line_, ~_bzhi_u64(~0ull, static_cast<unsigned>(64 - inside_)),
+                                    line);
+            line_ += 64;
             first_ = false;
         } else {
-            _mm512_stream_si512(reinterpret_cast<__m512i*>(line_),
-                                _mm512_permutex2var_epi16(waiting_, index_, bytes));
+            put(line);
         }
+    }
+    [[gnu::always_inline]] void put(__m512i line) noexcept {
+        _mm512_stream_si512(reinterpret_cast<__m512i*>(line_), line);
         line_ += 64;
-        waiting_ = bytes;
     }
 
-    // Writes what waits. Nothing may follow.
-    void flush() noexcept {
-        if (first_) return;
-        const __m512i rest = _mm512_permutexvar_epi16(index_, waiting_);
-        const std::uint64_t mask = _bzhi_u64(~0ull, static_cast<unsigned>(64 - from_));
-        _mm512_mask_storeu_epi8(line_, _cvtu64_mask64(mask), rest);
+    // The last line, of which only what is inside the array is written. Nothing may follow.
+    void flush(__m512i line) noexcept {
+        const std::uint64_t mask = _bzhi_u64(~0ull, static_cast<unsigned>(64 - inside_));
+        _mm512_mask_storeu_epi8(line_, _cvtu64_mask64(mask), line);
     }
 
 private:
+    std::size_t inside_;  // bytes of the first line that are in the array
     std::uint8_t* line_;
-    std::size_t from_;  // bytes of a register that go into the line before
-    __m512i index_;
-    __m512i waiting_;
+    unsigned head_;
+    unsigned lead_;
     bool first_ = true;
 };
 

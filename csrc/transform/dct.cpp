@@ -8,6 +8,10 @@
 
 #include "simd/isa.hpp"
 
+#if QC_X86
+#include <immintrin.h>
+#endif
+
 namespace qc {
 namespace {
 
@@ -20,7 +24,9 @@ struct Bases {
         for (unsigned k = 1; k <= kMaxBlock; ++k) {
             for (unsigned u = 0; u < k; ++u) {
                 for (unsigned i = 0; i < k; ++i) {
-                    const double angle = std::numbers::pi * ((2 * i + 1) * u) / (2.0 * k);
+                    const unsigned turn = (2 * i + 1) * u;  // of 4k
+                    if (turn % (2 * k) == k) continue;  // exactly zero, which cos(pi / 2) is not
+                    const double angle = std::numbers::pi * turn / (2.0 * k);
                     b[k][u][i] = static_cast<float>(std::sqrt((u == 0 ? 1.0 : 2.0) / k) * std::cos(angle));
                 }
             }
@@ -29,117 +35,161 @@ struct Bases {
 };
 const Bases bases;
 
-// Blocks that go through the sums side by side: a vector register of each coefficient.
+// Blocks that go through the sums side by side: a lane of a vector each.
 constexpr std::size_t kSide = 16;
+typedef float Lanes __attribute__((vector_size(kSide * sizeof(float)), aligned(4)));
 
-// Lane-wise sum over j of a[j] * basis[j], in this order, without fused operations.
+// Sum over j of a[j] * basis[j], in this order, without fused operations.
 template <unsigned k, class Basis>
-[[gnu::always_inline]] inline void sum(const float (&a)[k][kSide], Basis basis,
-                                       float (&out)[kSide]) noexcept {
-    for (std::size_t s = 0; s < kSide; ++s) out[s] = a[0][s] * basis(0);
-    for (unsigned j = 1; j < k; ++j) {
-        for (std::size_t s = 0; s < kSide; ++s) out[s] += a[j][s] * basis(j);
-    }
+[[gnu::always_inline]] inline void sum(const Lanes (&a)[k], Basis basis, Lanes& out) noexcept {
+    out = a[0] * basis(0);
+    for (unsigned j = 1; j < k; ++j) out += a[j] * basis(j);
 }
 
-// Up to kSide blocks: coefficient p of block s from in[s * block + p * position] to out[s * k * k + p].
+// Coefficient p of block s lies at rows[p * stride + s]; `blocks` is a multiple of kSide.
 template <unsigned k, bool kInverse>
-[[gnu::always_inline]] inline void transform_side(const float* in, std::size_t block,
-                                                  std::size_t position, std::size_t n,
-                                                  float* out) noexcept {
+[[gnu::always_inline]] inline void transform_rows(float* rows, std::size_t stride,
+                                                  std::size_t blocks) noexcept {
     const auto& b = bases.b[k];
-    float x[k][k][kSide];
-    float t[k][k][kSide];
-    if (block == 1 && n == kSide) {
-        for (unsigned p = 0; p < k * k; ++p) {
-            std::memcpy(x[p / k][p % k], in + p * position, sizeof x[0][0]);
+    for (std::size_t s = 0; s < blocks; s += kSide) {
+        Lanes x[k][k];
+        Lanes t[k][k];
+        for (unsigned p = 0; p < k * k; ++p) std::memcpy(&x[p / k][p % k], rows + p * stride + s, sizeof(Lanes));
+        for (unsigned u = 0; u < k; ++u) {
+            for (unsigned j = 0; j < k; ++j) {
+                sum<k>(x[u], [&](unsigned v) { return kInverse ? b[v][j] : b[j][v]; }, t[j][u]);
+            }
         }
-    } else {
-        std::memset(x, 0, sizeof x);
-        for (std::size_t s = 0; s < n; ++s) {
-            for (unsigned p = 0; p < k * k; ++p) x[p / k][p % k][s] = in[s * block + p * position];
+        for (unsigned i = 0; i < k; ++i) {
+            for (unsigned j = 0; j < k; ++j) {
+                sum<k>(t[j], [&](unsigned u) { return kInverse ? b[u][i] : b[i][u]; }, x[i][j]);
+            }
         }
-    }
-    for (unsigned u = 0; u < k; ++u) {
-        for (unsigned j = 0; j < k; ++j) {
-            sum<k>(x[u], [&](unsigned v) { return kInverse ? b[v][j] : b[j][v]; }, t[j][u]);
-        }
-    }
-    for (unsigned i = 0; i < k; ++i) {
-        for (unsigned j = 0; j < k; ++j) {
-            sum<k>(t[j], [&](unsigned u) { return kInverse ? b[u][i] : b[i][u]; }, x[i][j]);
-        }
-    }
-    for (std::size_t s = 0; s < n; ++s) {
-        for (unsigned p = 0; p < k * k; ++p) out[s * k * k + p] = x[p / k][p % k][s];
-    }
-}
-
-struct Layout {
-    std::size_t block;     // from a coefficient to that of the next block
-    std::size_t position;  // and of the next position
-};
-
-template <unsigned k, bool kInverse>
-[[gnu::always_inline]] inline void transform_blocks(const float* in, Layout layout,
-                                                    std::size_t blocks, float* out) noexcept {
-    for (std::size_t at = 0; at < blocks; at += kSide) {
-        transform_side<k, kInverse>(in + at * layout.block, layout.block, layout.position,
-                                    std::min(kSide, blocks - at), out + at * k * k);
+        for (unsigned p = 0; p < k * k; ++p) std::memcpy(rows + p * stride + s, &x[p / k][p % k], sizeof(Lanes));
     }
 }
 
 template <bool kInverse>
-[[gnu::always_inline]] inline void transform_all(const float* in, Layout layout, unsigned k,
-                                                 std::size_t blocks, float* out) noexcept {
+[[gnu::always_inline]] inline void transform_sides(float* rows, std::size_t stride, unsigned k,
+                                                   std::size_t blocks) noexcept {
     switch (k) {
-        case 2: transform_blocks<2, kInverse>(in, layout, blocks, out); break;
-        case 3: transform_blocks<3, kInverse>(in, layout, blocks, out); break;
-        case 4: transform_blocks<4, kInverse>(in, layout, blocks, out); break;
-        case 5: transform_blocks<5, kInverse>(in, layout, blocks, out); break;
-        case 6: transform_blocks<6, kInverse>(in, layout, blocks, out); break;
-        case 7: transform_blocks<7, kInverse>(in, layout, blocks, out); break;
-        default: transform_blocks<8, kInverse>(in, layout, blocks, out); break;
+        case 2: transform_rows<2, kInverse>(rows, stride, blocks); break;
+        case 3: transform_rows<3, kInverse>(rows, stride, blocks); break;
+        case 4: transform_rows<4, kInverse>(rows, stride, blocks); break;
+        case 5: transform_rows<5, kInverse>(rows, stride, blocks); break;
+        case 6: transform_rows<6, kInverse>(rows, stride, blocks); break;
+        case 7: transform_rows<7, kInverse>(rows, stride, blocks); break;
+        default: transform_rows<8, kInverse>(rows, stride, blocks); break;
     }
 }
 
-using TransformFn = void (*)(const float* in, Layout layout, unsigned k, std::size_t blocks,
-                             bool inverse, float* out);
+using RowsFn = void (*)(float* rows, std::size_t stride, unsigned k, std::size_t blocks, bool inverse);
 
-[[gnu::always_inline]] inline void transform_either(const float* in, Layout layout, unsigned k,
-                                                    std::size_t blocks, bool inverse,
-                                                    float* out) noexcept {
+[[gnu::always_inline]] inline void transform_either(float* rows, std::size_t stride, unsigned k,
+                                                    std::size_t blocks, bool inverse) noexcept {
     if (inverse) {
-        transform_all<true>(in, layout, k, blocks, out);
+        transform_sides<true>(rows, stride, k, blocks);
     } else {
-        transform_all<false>(in, layout, k, blocks, out);
+        transform_sides<false>(rows, stride, k, blocks);
     }
 }
 
-void transform_portable(const float* in, Layout layout, unsigned k, std::size_t blocks, bool inverse,
-                        float* out) {
-    transform_either(in, layout, k, blocks, inverse, out);
+// Block s of rows to out[s * area ..].
+using InterleaveFn = void (*)(const float* rows, std::size_t stride, std::size_t area,
+                              std::size_t blocks, float* out);
+
+void rows_portable(float* rows, std::size_t stride, unsigned k, std::size_t blocks, bool inverse) {
+    transform_either(rows, stride, k, blocks, inverse);
 }
+void interleave_portable(const float* rows, std::size_t stride, std::size_t area, std::size_t blocks,
+                         float* out) {
+    for (std::size_t s = 0; s < blocks; ++s) {
+        for (std::size_t p = 0; p < area; ++p) *out++ = rows[p * stride + s];
+    }
+}
+
 #if QC_X86
 #pragma GCC push_options
 #pragma GCC target("avx2")
-void transform_avx2(const float* in, Layout layout, unsigned k, std::size_t blocks, bool inverse,
-                    float* out) {
-    transform_either(in, layout, k, blocks, inverse, out);
+void rows_avx2(float* rows, std::size_t stride, unsigned k, std::size_t blocks, bool inverse) {
+    transform_either(rows, stride, k, blocks, inverse);
 }
 #pragma GCC pop_options
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512")
-void transform_avx512(const float* in, Layout layout, unsigned k, std::size_t blocks, bool inverse,
-                      float* out) {
-    transform_either(in, layout, k, blocks, inverse, out);
+void rows_avx512(float* rows, std::size_t stride, unsigned k, std::size_t blocks, bool inverse) {
+    transform_either(rows, stride, k, blocks, inverse);
+}
+
+// 16 x 16 words, rows to columns.
+[[gnu::always_inline]] inline void transpose(__m512i (&r)[16]) noexcept {
+    __m512i t[16];
+    for (unsigned i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+    for (unsigned i = 0; i < 16; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    for (unsigned i = 0; i < 4; ++i) {
+        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xDD);
+        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xDD);
+    }
+    for (unsigned i = 0; i < 4; ++i) {
+        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xDD);
+        r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
+        r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xDD);
+    }
+}
+
+void interleave_avx512(const float* rows, std::size_t stride, std::size_t area, std::size_t blocks,
+                       float* out) {
+    for (std::size_t b = 0; b < blocks; b += kSide) {
+        const std::size_t n = std::min(kSide, blocks - b);
+        const auto lanes = static_cast<__mmask16>((1u << n) - 1);
+        for (std::size_t p = 0; p < area; p += 16) {
+            const std::size_t width = std::min<std::size_t>(16, area - p);
+            const auto live = static_cast<__mmask16>((1u << width) - 1);
+            __m512i r[16];
+            for (std::size_t i = 0; i < 16; ++i) {
+                r[i] = i < width ? _mm512_maskz_loadu_epi32(lanes, rows + (p + i) * stride + b)
+                                 : _mm512_setzero_si512();
+            }
+            transpose(r);
+            for (std::size_t s = 0; s < 16; ++s) {
+                if (s < n) _mm512_mask_storeu_epi32(out + (b + s) * area + p, live, r[s]);
+            }
+        }
+    }
 }
 #pragma GCC pop_options
-constinit const Variants<TransformFn> transform{transform_portable, transform_avx2,
-                                                transform_avx512};
+constinit const Variants<RowsFn> rows_kernel{rows_portable, rows_avx2, rows_avx512};
+constinit const Variants<InterleaveFn> interleave{interleave_portable, interleave_portable,
+                                                  interleave_avx512};
 #else
-constinit const Variants<TransformFn> transform{transform_portable};
+constinit const Variants<RowsFn> rows_kernel{rows_portable};
+constinit const Variants<InterleaveFn> interleave{interleave_portable};
 #endif
+
+// Whole blocks, one after another, in place.
+void transform(float* data, unsigned k, std::size_t blocks, bool inverse) noexcept {
+    const std::size_t area = std::size_t{k} * k;
+    float rows[kMaxBlock * kMaxBlock * kSide] = {};
+    for (std::size_t b = 0; b < blocks; b += kSide, data += kSide * area) {
+        const std::size_t n = std::min(kSide, blocks - b);
+        for (std::size_t s = 0; s < n; ++s) {
+            for (std::size_t p = 0; p < area; ++p) rows[p * kSide + s] = data[s * area + p];
+        }
+        rows_kernel.pick()(rows, kSide, k, kSide, inverse);
+        interleave.pick()(rows, kSide, area, n, data);
+    }
+}
 
 }  // namespace
 
@@ -158,14 +208,15 @@ BlockGrid::BlockGrid(unsigned k, std::uint64_t columns, std::uint64_t first,
 }
 
 void inverse_dct(float* data, unsigned k, std::size_t blocks) noexcept {
-    transform.pick()(data, {std::size_t{k} * k, 1}, k, blocks, true, data);
+    transform(data, k, blocks, true);
 }
-void inverse_dct_rows(const float* rows, std::size_t stride, unsigned k, std::size_t blocks,
+void inverse_dct_rows(float* rows, std::size_t stride, unsigned k, std::size_t blocks,
                       float* out) noexcept {
-    transform.pick()(rows, {1, stride}, k, blocks, true, out);
+    rows_kernel.pick()(rows, stride, k, (blocks + kSide - 1) / kSide * kSide, true);
+    interleave.pick()(rows, stride, std::size_t{k} * k, blocks, out);
 }
 void forward_dct(float* data, unsigned k, std::size_t blocks) noexcept {
-    transform.pick()(data, {std::size_t{k} * k, 1}, k, blocks, false, data);
+    transform(data, k, blocks, false);
 }
 
 void forward_dct(const float* in, const BlockGrid& grid, float* out) noexcept {

@@ -60,8 +60,8 @@ private:
 void inverse_dct(float* data, unsigned k, std::size_t blocks) noexcept;
 
 // The same from coefficients of which those of one position lie together: position p of block b at rows[p * stride + b].
-// Writes whole blocks, one after another.
-void inverse_dct_rows(const float* rows, std::size_t stride, unsigned k, std::size_t blocks,
+// Overwrites the rows, of which `stride` is a multiple of 16, and writes whole blocks, one after another.
+void inverse_dct_rows(float* rows, std::size_t stride, unsigned k, std::size_t blocks,
                       float* out) noexcept;
 
 void forward_dct(float* data, unsigned k, std::size_t blocks) noexcept;

@@ -1,6 +1,6 @@
 """``qcodec encode``."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from qcodec.cli import _common
-from qcodec.container import _fields
 from qcodec.container.writer import AtomicFile, Writer
+from qcodec.encoding import symbol_planes
 from qcodec.errors import InputError, QCodecError, UnsupportedError
 from qcodec.io import Source, TensorInfo, open_source
 from qcodec.metrics import compression_ratio
-from qcodec.encoding import symbol_planes
 from qcodec.packing import Packer
 from qcodec.pipeline import Codec
 from qcodec.recipe import Recipe
@@ -130,7 +129,7 @@ class _Counter:
 
 
 def _predict(path: str, rules: Recipe, threads: int | None) -> dict[str, Any]:
-    rows = []
+    rows: list[dict[str, Any]] = []
     with _open(path) as source:
         codecs = _assign(source, rules)
         packer = Packer(_writer(_Counter(), source, codecs), threads)

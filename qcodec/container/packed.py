@@ -18,7 +18,10 @@ def pack_table(table: bytes) -> bytes:
     """Length of the table, then its bytes as streams of `rans`."""
     data = np.frombuffer(table, np.uint8)
     pieces = [data[at : at + _MOST_AT_ONCE] for at in range(0, data.size, _MOST_AT_ONCE)]
-    return varint(len(table)) + b"".join(_core.stream(_RANS, piece, 8, False) for piece in pieces)
+    packed = varint(len(table)) + b"".join(_core.stream(_RANS, piece, 8, False) for piece in pieces)
+    if len(table) > _MOST_RATIO * (len(packed) + 16):  # long names of equal characters do that
+        packed = varint(len(table)) + b"".join(b"\0" + piece.tobytes() for piece in pieces)
+    return packed
 
 
 def unpack_table(packed: bytes) -> bytes:

@@ -47,7 +47,7 @@ class Shared:
 class Entry:
     """One stored tensor, as the index tells it. The codec is still its config.
 
-    A tensor in a shared chunk has no chunks of its own: `offsets`, `lengths` and `hashes` are empty.
+    A tensor in a shared chunk has none of its own: `offsets`, `lengths` and `hashes` are empty.
     """
 
     number: int
@@ -177,16 +177,12 @@ class Contents:
         return self.entries[self.aliases.get(name, name)]
 
 
-def _entries(
-    index: Index, table: bytes, tensors: int, minor: int, end: int
-) -> dict[str, Entry]:
+def _entries(index: Index, table: bytes, tensors: int, minor: int, end: int) -> dict[str, Entry]:
     keys = [_core.xxh3_64(codec_bytes(config), 0) for config in index.codecs]
     if len(set(keys)) != len(keys):
         raise CorruptError("index: a codec is listed twice")
     entries = {}
-    rows, chunks = _fields.parse_table(
-        table, tensors, len(keys), minor, _fields.HEADER_BYTES, end
-    )
+    rows, chunks = _fields.parse_table(table, tensors, len(keys), minor, _fields.HEADER_BYTES, end)
     shared = [Shared(*chunk, members=[]) for chunk in chunks]
     for number, (name, dtype, shape, codec, offsets, lengths, hashes, joins) in enumerate(rows):
         if dtype not in DTYPE_NAMES:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-
 import numpy.typing as npt
 
-from qcodec._arrays import check_float, check_int, check_step
+from qcodec import _core
+from qcodec._arrays import DTYPE_CODES, check_float, check_int, check_step
 from qcodec.quantize._levels import MAX_ESCAPE, pack_levels
 from qcodec.registry import register
 from qcodec.stages import Part, Quantizer, Symbols, added
@@ -42,6 +42,9 @@ class Uniform(Quantizer):
         True: integers lie in ``-(2**(bits-1) - 1) .. 2**(bits-1) - 1``, and 1 bit means plus or
         minus the mean magnitude. False: ``2**bits`` values from the group's smallest to its largest
         weight, with an integer zero point, so that zero stays exact wherever the range holds it.
+    clip : {"none", "mse"}, default "none"
+        With `bits`: "mse" takes for each group the scale of least squared error, which clips rare
+        large weights for the sake of the others. Not with `symmetric=False` or 1 bit.
     rdo : float, default 0
         Rate-distortion optimisation: the squared error, in squares of the step, that saving one bit
         is worth; 0..1, and 0.1 is a good start. Integers are then chosen by error and by what their
@@ -62,9 +65,10 @@ class Uniform(Quantizer):
     Notes
     -----
     Encoding raises `InputError` at the first NaN or infinity, and where a weight is more than 2**24
-    steps from zero. With `rdo` or `dead_zone`, values are the centroids of their cells, where storing those
-    pays; a weight may then be off by more than half a step. Fitted scales are rounded up to 9 significant bits, so that a file stores them
-    in two bytes; a group whose scale would be below the smallest normal float32 decodes to zeros.
+    steps from zero. With `rdo` or `dead_zone`, values are the centroids of their cells, where
+    storing those pays; a weight may then be off by more than half a step. Fitted scales are rounded
+    up to 9 significant bits, so that a file stores them in two bytes; a group whose scale would be
+    below the smallest normal float32 decodes to zeros.
 
     References
     ----------
@@ -87,6 +91,7 @@ class Uniform(Quantizer):
     axis: int | None = None
     group: int | None = None
     symmetric: bool = True
+    clip: str = added("1.1", "none")
     rdo: float = added("1.1", 0.0)
     dead_zone: float = added("1.1", 0.0)
     profile: bool = added("1.1", False)
@@ -108,6 +113,10 @@ class Uniform(Quantizer):
             raise ValueError("uniform takes axis or group, not both")
         for name, most in (("rdo", 1.0), ("dead_zone", 0.5)):
             object.__setattr__(self, name, check_float(name, getattr(self, name), 0.0, most))
+        if self.clip not in ("none", "mse"):
+            raise ValueError(f"clip must be 'none' or 'mse', got {self.clip!r}")
+        if self.clip == "mse" and (self.bits in (None, 1) or not self.symmetric):
+            raise ValueError("clip='mse' needs 2 bits or more, and symmetric=True")
         if not isinstance(self.profile, bool):
             raise TypeError("profile must be True or False")
         if self.step is not None:
@@ -161,7 +170,17 @@ class Uniform(Quantizer):
         if self.step is not None:
             return np.array([self.step], np.float32), np.empty(0, np.int32)
         scales, zero_points = job.fit(data)
+        if self.clip == "mse":
+            scales = self._clipped(job, data, scales)
         return scales, zero_points
+
+    def _clipped(self, job: Any, data: Any, scales: Any) -> Any:
+        from qcodec.search.clipping import clip_scales
+
+        assert self.bits is not None
+        values = _core.convert(data, job.dtype, DTYPE_CODES["F32"]).view(np.float32)
+        reach = 2 ** (self.bits - 1) - 1
+        return clip_scales(values, job.inner, scales, _core.scale_grid(), reach)
 
     @property
     def takes_coefficients(self) -> bool:
@@ -183,8 +202,10 @@ class Uniform(Quantizer):
         if self.step is None:
             return super().symbols(parts)
         if not (self.rdo or self.dead_zone):
-            step = np.float32(self.step)
-            plain = [np.rint(part.values / step).astype(np.int32) for part in parts]
+            # In double precision, as the kernel: large integers leave float32 few bits.
+            step = np.float64(np.float32(self.step))
+            wide = [part.values.astype(np.float64) for part in parts]
+            plain = [np.rint(values / step).astype(np.int32) for values in wide]
             return pack_levels(plain, np.zeros(0, np.int8))
         from qcodec.search.uniform import choose_levels
 

@@ -6,6 +6,11 @@ import numpy.typing as npt
 from qcodec.search._jit import kernel
 from qcodec.search._log2 import log2
 
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+
 _CENTRE = 32  # the code of a factor of one: FORMAT.md, "Order"
 _CODES = 64
 _PER_OCTAVE = 4
@@ -15,12 +20,12 @@ _FLOOR = 0.15
 
 
 def fit_profile(
-    values: npt.NDArray[np.float32],
-    elements: npt.NDArray[np.int64],
+    values: F32,
+    elements: I64,
     channels: int,
     positions: int,
     step: float,
-) -> npt.NDArray[np.uint8]:
+) -> U8:
     """Codes whose sums follow the scale of the values.
 
     Parameters
@@ -51,7 +56,9 @@ def fit_profile(
 
 
 @kernel
-def _fit(values, elements, rows, channels, positions, step, factors):  # type: ignore[no-untyped-def]
+def _fit(
+    values: F32, elements: I64, rows: int, channels: int, positions: int, step: float, factors: F64
+) -> None:
     bounds = np.array([0, rows, rows + channels, rows + channels + positions])
     total = np.empty(factors.size, np.float64)
     count = np.empty(factors.size, np.int64)
@@ -79,7 +86,7 @@ def _fit(values, elements, rows, channels, positions, step, factors):  # type: i
 
 
 @kernel
-def _quantize(factors, codes):  # type: ignore[no-untyped-def]
+def _quantize(factors: F64, codes: U8) -> None:
     for k in range(factors.size):
         code = np.rint(_PER_OCTAVE * log2(factors[k])) + _CENTRE
         codes[k] = min(max(code, 0), _CODES - 1)

@@ -112,7 +112,7 @@ def _rates(levels: I32, classes: U8, most: int) -> F32:
 
 
 @kernel
-def _round_beyond(x: F32, half: float, levels: I32) -> None:
+def _round_beyond(x: F32, half: np.float32, levels: I32) -> None:
     for i in range(x.size):
         q = np.int32(np.floor(abs(x[i]) + half))
         levels[i] = q if x[i] > 0 else -q
@@ -202,8 +202,8 @@ def _choose(x: F32, classes: U8, rates: F32, points: F32, rdo: np.float32, level
             continue  # at the end of the grid, or beyond: stays rounded
         k = classes[i] if classes.size > 0 else 0
         sign = 1 if x[i] > 0 else -1
-        near = np.int32(magnitude + np.float32(0.5))
-        best = np.int32(0)
+        near = int(magnitude + np.float32(0.5))
+        best = 0
         least = magnitude * magnitude + rdo * rates[k, most]
         for q in range(max(near - 1, 1), min(near + 1, most) + 1):
             off = magnitude - points[q]

@@ -139,11 +139,12 @@ def test_verify_reports_every_damaged_chunk_and_goes_on(tmp_path):
     library.save_file(tensors, path)
     raw = bytearray(path.read_bytes())
     with library.safe_open(path) as f:
-        for name, chunk in (("large", 0), ("large", 2), ("small", 0)):
-            raw[int(f.entry(name).offsets[chunk]) + 50] ^= 1
+        for chunk in (0, 2):
+            raw[int(f.entry("large").offsets[chunk]) + 50] ^= 1
+        raw[f.entry("small").shared.offset + 50] ^= 1
     path.write_bytes(raw)
     (result,) = qcodec_json("verify", "m.qc", cwd=tmp_path, code=2)["files"]
-    places = ["'large': chunk 0,", "'large': chunk 2,", "'small': chunk 0,"]
+    places = ["'large': chunk 0,", "'large': chunk 2,", "'fine': shared chunk,"]  # of both
     assert len(result["problems"]) == 3
     for problem, place in zip(result["problems"], places, strict=True):
         assert problem.startswith("m.qc: tensor ")

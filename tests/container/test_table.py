@@ -13,11 +13,11 @@ HASH = bytes(8)
 ENTRY = b"\x00\x01a" + b"\x01\x00" + b"\x00" + b"\x02" + HASH  # "a", U8, scalar, codec 0, one chunk
 
 
-def open_table(table, n_tensors=1, chunks=b"\x01\x07"):
+def open_table(table, n_tensors=1, chunks=b"\x01\x07", minor=0):
     """Keys and shapes that the engine finds; the reference must find the same, or refuse too."""
     parts = forge.take_apart(hostile.small_file("lossless | bitpack"))
     parts.rows = [forge.Row(b"", 1, [], 0, [chunks])] if chunks else []
-    parts.table, parts.n_tensors = table, n_tensors
+    parts.table, parts.n_tensors, parts.minor = table, n_tensors, minor
     data = forge.put_together(parts)
     try:
         with qcodec.safe_open(data) as f:
@@ -91,6 +91,87 @@ MANY = b"\xff" * 8 + b"\x7f"  # 2^63 - 1
 def test_entry_that_no_writer_writes_is_refused(table, error):
     with pytest.raises(error):
         open_table(table)
+
+
+# ---- places of 1.1: 4 * codec + kind
+
+RECORD = b"\x02" + HASH
+
+
+def joins(place, name=b"\x00\x01a", dims=b"\x00", record=b""):
+    return entry(name=name, dims=dims, codec=place, chunks=record)
+
+
+@pytest.mark.parametrize(
+    ("table", "n_tensors", "names"),
+    [
+        (ENTRY, 1, "a"),
+        (joins(b"\x01") + RECORD, 1, "a"),  # left open
+        (joins(b"\x02", record=RECORD), 1, "a"),  # opened and closed by one
+        (joins(b"\x01") + joins(b"\x02", b"\x00\x01b", record=RECORD), 2, "ab"),
+        (joins(b"\x01") + joins(b"\x01", b"\x00\x01b") + RECORD, 2, "ab"),
+    ],
+)
+def test_tensor_may_have_chunks_of_its_own_or_share_one(table, n_tensors, names):
+    assert list(open_table(table, n_tensors, minor=1)) == list(names)
+
+
+@pytest.mark.parametrize(
+    ("table", "n_tensors", "error"),
+    [
+        (joins(b"\x03"), 1, CorruptError),  # no such kind
+        (joins(b"\x03", record=RECORD), 1, CorruptError),
+        (joins(b"\x04", record=RECORD), 1, CorruptError),  # codec 1 of 1
+        (joins(b"\x05") + RECORD, 1, CorruptError),
+        (joins(b"\x01"), 1, TruncatedError),  # the record of the chunk is missing
+        (joins(b"\x02"), 1, TruncatedError),
+        (joins(b"\x01") + RECORD + RECORD, 1, CorruptError),
+        (joins(b"\x02", record=RECORD) + RECORD, 1, CorruptError),  # nothing is left open
+        (joins(b"\x01", dims=b"\x01\x00") + RECORD, 1, CorruptError),  # no element
+        (joins(b"\x02", dims=b"\x01\x00", record=RECORD), 1, CorruptError),
+        (joins(b"\x01", dims=b"\x01\x81\x80\x40") + RECORD, 1, CorruptError),  # 2^20 + 1
+        (  # 2^20 and one more
+            joins(b"\x01", dims=b"\x01\x80\x80\x40") + joins(b"\x01", b"\x00\x01b") + RECORD,
+            2,
+            CorruptError,
+        ),
+        (joins(b"\x01") + b"\x00" + HASH, 1, CorruptError),  # a chunk of no byte
+        (joins(b"\x01") + b"\x01" + HASH, 1, CorruptError),  # a byte is left over
+        (joins(b"\x01") + b"\x03" + HASH, 1, CorruptError),  # one too many
+    ],
+    ids=lambda value: value.hex()[:60] if isinstance(value, bytes) else "",
+)
+def test_share_that_no_writer_writes_is_refused(table, n_tensors, error):
+    with pytest.raises(error):
+        open_table(table, n_tensors, minor=1)
+
+
+@pytest.mark.parametrize("n_elements", [2**20, 2**19])
+def test_shared_chunk_holds_up_to_2_20_elements(n_elements):
+    first = b"\x01" + forge.varint(n_elements)
+    second = b"\x01" + forge.varint(2**20 - n_elements)
+    table = joins(b"\x01", dims=first)
+    if n_elements < 2**20:
+        table += joins(b"\x01", b"\x00\x01b", dims=second)
+    names = open_table(table + RECORD, 1 + (n_elements < 2**20), minor=1)
+    assert sum(shape[0] for shape in names.values()) == 2**20
+
+
+def test_name_of_equal_bytes_fits_into_a_packed_table(tmp_path):
+    # What packs best: the bound on the packed form must hold for all that a writer writes.
+    names = [letter * 4096 for letter in "abcdefgh"]
+    path = tmp_path / "m.qc"
+    qcodec.save_file({name: np.ones(2, np.uint8) for name in names[:1]}, path)
+    assert list(qcodec.load_file(path)) == names[:1]
+    qcodec.save_file({name: np.ones(2, np.uint8) for name in names}, path)
+    assert list(qcodec.load_file(path)) == names
+
+
+def test_shapes_of_equal_bytes_fit_into_a_packed_table(tmp_path):
+    path = tmp_path / "m.qc"
+    tensors = {str(k): np.ones((1,) * 32, np.uint8) for k in range(300)}
+    qcodec.save_file(tensors, path)
+    assert list(qcodec.load_file(path)) == list(tensors)
 
 
 def test_two_tensors_of_one_name_are_refused():

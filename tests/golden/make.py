@@ -9,18 +9,21 @@ import io
 import json
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-import forge  # noqa: E402
 import reference  # noqa: E402
+from golden import rejected  # noqa: E402
+from golden.tensors import bell, raw_bits  # noqa: E402
 
 import qcodec  # noqa: E402
+from qcodec import packing  # noqa: E402
 from qcodec.container.writer import Writer  # noqa: E402
-from qcodec.packing import add_tensor  # noqa: E402
+from qcodec.packing import Packer, add_tensor  # noqa: E402
 
 QUANTIZERS = {
     "lossless": "lossless",
@@ -33,25 +36,34 @@ QUANTIZERS = {
     "uniform-step-escapes": "uniform(step=0.01)",
     "uniform-step-wide": "uniform(step=1e-05)",
 }
-CODERS = {"1.0": ["bitpack", "huffman", "rans", "zero_run"]}
+# What came with 1.1, and shapes of the tensors: convolutions, or a matrix that is no multiple of 8.
+QUANTIZERS_1_1 = {
+    "dct-step": ("dct | uniform(step=0.25)", (3, 5, 3, 3)),
+    "dct-bits4": ("dct | uniform(bits=4)", (3, 4, 5, 5)),
+    "dct-block8": ("dct(block=8) | uniform(step=0.25)", (19, 27)),
+    "rdo-profile": ("uniform(step=0.25, rdo=0.1, profile=True)", (6, 5, 3, 3)),
+    "dct-rdo-profile": ("dct | uniform(step=0.25, rdo=0.1, profile=True)", (6, 5, 3, 3)),
+    "dead-zone": ("uniform(step=0.5, dead_zone=0.25)", (10, 80)),
+}
+CODERS = {version: ["bitpack", "huffman", "rans", "zero_run"] for version in ("1.0", "1.1")}
 FILES = {
-    f"{version}-{name}-{coder}": f"{quantizer} | {coder}"
-    for version, coders in CODERS.items()
+    f"1.0-{name}-{coder}": f"{quantizer} | {coder}"
     for name, quantizer in QUANTIZERS.items()
-    for coder in coders
+    for coder in CODERS["1.0"]
+} | {
+    f"1.1-{name}-{coder}": f"{stages} | {coder}"
+    for name, (stages, _) in QUANTIZERS_1_1.items()
+    for coder in CODERS["1.1"]
 }
 MIXED = "1.0-mixed"
+SHARED = "1.1-mixed"
 
 
-def raw_bits(n, seed):
-    return np.random.PCG64(seed).random_raw(n)
-
-
-def bell(shape, seed=0):
-    """Sums of eight random bytes, centred and scaled by a power of two: float32, exact."""
-    n = int(np.prod(shape))
-    total = raw_bits(n, seed).view(np.uint8).reshape(n, 8).sum(axis=1, dtype=np.int64)
-    return ((total - 1020) / 256).astype(np.float32).reshape(shape)
+def smooth(w):
+    """Neighbours alike and rows of unequal scale: work for transforms and profiles."""
+    w[..., 1:] += w[..., :-1]
+    w[1::2] /= 4
+    return w
 
 
 def any_bits(dtype, n, seed=0):
@@ -61,6 +73,10 @@ def any_bits(dtype, n, seed=0):
 
 
 def golden_tensor(name):
+    version, kind = name.rsplit("-", 1)[0].split("-", 1)
+    if version == "1.1":
+        shape = QUANTIZERS_1_1[kind][1]
+        return smooth(bell(shape, seed=len(name)))
     w = bell((4, 60), seed=len(name))
     if "escapes" in name:
         w[1, 5:8] = 1000, -1000, 160_000
@@ -108,83 +124,25 @@ def mixed_file():
     return stream.getvalue()
 
 
-# ---- files that must be refused; the name begins with the class of the error
-
-
-def config(quantizer, coder):
-    return qcodec.parse(f"{quantizer} | {coder}").get_config()
-
-
-def rejected_files():
-    good = qcodec.encode(bell((4, 60)), "uniform(bits=4) | huffman")
-    parts = forge.take_apart(good)
-    start = len(good) - 48
-
-    def with_json(raw):
-        changed = parts.copy()
-        changed.json = raw
-        return forge.put_together(changed)
-
-    def with_header(at, value):
-        return good[:at] + value + good[at + len(value) :]
-
-    def huffman(payload):
-        chunk = bytes.fromhex("01 02 007F 02") + bytes([len(payload)]) + payload
-        return forge.file_of(config("uniform(bits=2)", "huffman"), (7,), 12, chunk)
-
-    def uniform(text, chunk, shape=(4,)):
-        return forge.file_of(config(text, "bitpack"), shape, 12, bytes.fromhex(chunk))
-
-    yield "TruncatedError-empty", b""
-    yield "TruncatedError-half", good[: len(good) // 2]
-    yield "TruncatedError-last-byte", good[:-1]
-    yield "TruncatedError-appended-byte", good + b"\0"
-    yield "CorruptError-zip", b"PK\x03\x04" + bytes(100)
-    yield "CorruptError-flipped-bit-of-a-chunk", with_header(20, bytes([good[20] ^ 4]))
-    yield (
-        "CorruptError-flipped-bit-of-the-index",
-        with_header(start - 9, bytes([good[start - 9] ^ 4])),
-    )
-    yield "CorruptError-flipped-bit-of-the-trailer", with_header(start, bytes([good[start] ^ 4]))
-    yield "UnsupportedError-major-2", with_header(8, b"\2")
-    yield "UnsupportedError-minor-1", with_header(10, b"\1")
-    yield "UnsupportedError-feature", with_header(12, b"\1")
-    yield "UnsupportedError-codec", with_json(parts.json.replace(b'"uniform"', b'"future"'))
-    yield "CorruptError-json-space", with_json(parts.json + b" ")
-    yield "CorruptError-json-key-twice", with_json(parts.json[:-1] + b"," + parts.json[1:])
-    yield "CorruptError-json-nan", with_json(parts.json.replace(b'"bits":4', b'"bits":NaN'))
-    yield "CorruptError-json-deep", with_json(b'{"codecs":' + b"[" * 17 + b"]" * 17 + b"}")
-    yield "CorruptError-option-missing", with_json(parts.json.replace(b'"step":null,', b""))
-    yield "CorruptError-option-range", with_json(parts.json.replace(b'"bits":4', b'"bits":9'))
-    twice = parts.copy()
-    twice.rows *= 2
-    yield "CorruptError-name-twice", forge.put_together(twice)
-    many = parts.copy()
-    many.rows[0].shape = [2**32, 2**32]
-    yield "LimitError-elements", forge.put_together(many)
-    yield "CorruptError-huffman-incomplete", huffman(bytes.fromhex("00 01 0003 6208 0200 DA01"))
-    yield "CorruptError-huffman-padding", huffman(bytes.fromhex("00 01 0003 9108 0200 DA11"))
-    yield "CorruptError-bitpack-coded", uniform("uniform(bits=4)", "01 04 007F 02 02 0000")
-    yield "CorruptError-scale-nan", uniform("uniform(bits=4)", "01 04 C0FF 00 0000")
-    yield "CorruptError-scale-subnormal", uniform("uniform(bits=4)", "01 04 0100 00 0000")
-    yield "CorruptError-width", uniform("uniform(bits=4)", "01 05 007F 00 000000")
-    yield "CorruptError-form", uniform("uniform(bits=4)", "02 04 0000803F 00 0000")
-    yield "CorruptError-constant", uniform("uniform(bits=4)", "01 04 007F 01 10")
-    yield "CorruptError-padding", uniform("uniform(bits=1)", "01 01 007F 00 F0")
-    yield "CorruptError-escapes", uniform("uniform(step=1.0)", "01 08 01 007F 05000000 00 80808080")
-    yield (
-        "CorruptError-escape-range",
-        uniform("uniform(step=1.0)", "01 08 01 007F 01000001 00 00808080"),
-    )
-    yield (
-        "CorruptError-zero-point",
-        uniform("uniform(bits=4, symmetric=False)", "03 04 007F 01008000 00 0000"),
-    )
-    yield "TruncatedError-section", uniform("uniform(bits=4)", "01 04 00")
-    yield (
-        "CorruptError-bytes-after-the-streams",
-        uniform("uniform(bits=4)", "01 04 007F 00 0000 00"),
-    )
+def shared_file():
+    """Several codecs and dtypes in shared chunks: closed, left open, and of a tensor alone."""
+    stream = io.BytesIO()
+    writer = Writer(stream)
+    packer = Packer(writer, 1)
+    codecs = ["lossless | rans", "uniform(bits=4, axis=0) | huffman",
+              "dct | uniform(step=0.25, rdo=0.1, profile=True) | rans"]  # fmt: skip
+    with mock.patch.object(packing, "FULL_ELEMENTS", 500):
+        for k in range(18):
+            dtype = ("F32", "BF16")[k // 3 % 2]
+            array = smooth(bell((3 + k % 5, 4, 3, 3), k)).astype(reference.NUMPY[dtype])
+            packer.add(f"layer.{k}.weight", array, qcodec.parse(codecs[k % 3]))
+        packer.add("layer.0.bias", bell((7,), 20), qcodec.parse(codecs[2]))
+        packer.add("count", np.array(3, np.int64), qcodec.parse(codecs[0]))
+        packer.add("empty", bell((3, 0, 2), 5), qcodec.parse(codecs[0]))
+    add_tensor(writer, "own", bell((20,), 21), qcodec.parse("uniform(step=0.25) | bitpack"), 1)
+    writer.alias("tied", "layer.4.weight")
+    packer.finish()
+    return stream.getvalue()
 
 
 # ---- sizes
@@ -198,10 +156,15 @@ def ledger():
         "bell F32 64x500": bell((64, 500), 10),
         "bell F32 40": bell((40,), 11),
         "sparse F32 20000": np.where(raw_bits(20_000, 12) % 20 == 0, bell((20_000,), 13), 0),
+        "smooth F32 32x16x3x3": smooth(bell((32, 16, 3, 3), 15)),
         "bell BF16 64x500": bell((64, 500), 14).astype(reference.NUMPY["BF16"]),
     }
     sizes = {
-        what: {codec: len(qcodec.encode(array, codec)) for codec in samples.CODECS}
+        what: {
+            codec: len(qcodec.encode(array, codec))
+            for codec in samples.CODECS
+            if samples.takes(codec, "F32", array.shape)
+        }
         for what, array in tensors.items()
     }
     sizes["counting I64 20000"] = {
@@ -229,14 +192,14 @@ def main(folder=HERE):
     """Writes what is missing; returns how many files were refused because they exist."""
     jobs = [(write_golden, name, lambda n=name, c=codec: qcodec.encode(golden_tensor(n), c))
             for name, codec in FILES.items()]  # fmt: skip
-    jobs.append((write_golden, MIXED, mixed_file))
+    jobs += [(write_golden, MIXED, mixed_file), (write_golden, SHARED, shared_file)]
     refused = 0
     for put, name, make in jobs:
         if (folder / f"{name}.qc").exists():
             refused += 1
         else:
             put(folder, name, make())
-    for name, data in rejected_files():
+    for name, data in rejected.files():
         if (folder / "rejected" / f"{name}.qc").exists():
             refused += 1
         else:

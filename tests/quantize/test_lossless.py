@@ -4,7 +4,7 @@ import forge
 import numpy as np
 import pytest
 import samples
-from reference import MAPPINGS, NUMPY
+from reference_quantizers import MAPPINGS, NUMPY
 
 import qcodec
 from qcodec import _core

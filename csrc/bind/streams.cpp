@@ -1,0 +1,155 @@
+// bind/streams.cpp - coders, packing and conversion of single arrays.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstring>
+#include <vector>
+
+#include "bind/arrays.hpp"
+#include "bind/bind.hpp"
+#include "core/bytes.hpp"
+#include "entropy/bitpack.hpp"
+#include "entropy/coder.hpp"
+#include "entropy/stream.hpp"
+#include "pipeline/plane.hpp"
+#include "quantize/dithered.hpp"
+#include "quantize/floats.hpp"
+#include "quantize/lattice.hpp"
+
+namespace qc::bind {
+namespace {
+
+// Encoders that search may take their time over coding as well.
+py::bytes stream(std::uint8_t coder, const Bytes& symbols, unsigned bits, bool patient) {
+    const CoderKernel* kernel = find_coder(coder);
+    require(kernel != nullptr, "unknown coder id");
+    require(bits >= 1 && bits <= 8, "bits is 1..8");
+    const auto in = view(symbols);
+    require(!in.empty() && in.size() <= kChunk, "a stream has 1..2^20 symbols");
+    thread_local Workspace workspace;
+    thread_local Buffer buffer;
+    workspace.patient = patient;
+    std::uint8_t* const out = buffer.reserve(2 + packed_bytes(in.size(), bits));
+    std::size_t n = 0;
+    {
+        const py::gil_scoped_release release;
+        n = put_stream(in.data(), in.size(), bits, *kernel, workspace, out);
+    }
+    return {reinterpret_cast<const char*>(out), n};
+}
+
+// The first `count` symbols of a stream in any of its modes, and the bytes that it takes.
+py::tuple read_stream(std::uint8_t coder, const Bytes& bytes, std::size_t count, unsigned bits) {
+    const CoderKernel* kernel = find_coder(coder);
+    require(kernel != nullptr, "unknown coder id");
+    require(bits >= 1 && bits <= 8, "bits is 1..8");
+    require(count >= 1 && count <= kChunk, "a stream has 1..2^20 symbols");
+    thread_local Workspace workspace;
+    ByteReader in(view(bytes));
+    Bytes out(static_cast<py::ssize_t>(count));
+    check(read_whole_stream(in, *kernel, count, bits, workspace, writable(out).data()));
+    return py::make_tuple(out, in.at());
+}
+
+py::object stream_encode(std::uint8_t coder, const Bytes& symbols, unsigned bits) {
+    const CoderKernel* kernel = find_coder(coder);
+    require(kernel != nullptr, "unknown coder id");
+    require(bits >= 1 && bits <= 8, "bits is 1..8");
+    const auto in = view(symbols);
+    require(!in.empty() && in.size() <= kChunk, "a stream has 1..2^20 symbols");
+    std::uint8_t all = 0;
+    for (const std::uint8_t s : in) all |= s;
+    require(all >> bits == 0, "a symbol is wider than bits");
+    // Kept from call to call, as whole tensors do (core/threads.hpp).
+    thread_local Workspace workspace;
+    thread_local Buffer out;
+    const std::size_t room = packed_bytes(in.size(), bits);
+    const std::size_t n = kernel->encode(in, bits, workspace, {out.reserve(room), room});
+    if (n == 0) return py::none();
+    return py::bytes(reinterpret_cast<const char*>(out.reserve(room)), n);
+}
+
+Bytes stream_decode(std::uint8_t coder, const Bytes& payload, std::size_t count, unsigned bits) {
+    const CoderKernel* kernel = find_coder(coder);
+    require(kernel != nullptr, "unknown coder id");
+    require(bits >= 1 && bits <= 8, "bits is 1..8");
+    require(count >= 1 && count <= kChunk, "a stream has 1..2^20 symbols");
+    thread_local Workspace workspace;
+    std::uint8_t* state = workspace.get(Workspace::kState0, kernel->state_bytes);
+    Bytes out(static_cast<py::ssize_t>(count));
+    check(kernel->open(state, view(payload), count, bits));
+    for (std::size_t at = 0; at < count; at += kBlock) {
+        const std::size_t n = std::min(kBlock, count - at);
+        const std::uint8_t* symbols = nullptr;
+        check(kernel->next(state, n, &symbols));
+        std::memcpy(out.mutable_data() + at, symbols, n);
+    }
+    check(kernel->finish(state));
+    return out;
+}
+
+Bytes pack(const Bytes& symbols, unsigned bits) {
+    require(bits >= 1 && bits <= 8, "bits is 1..8");
+    const auto in = view(symbols);
+    Bytes out(static_cast<py::ssize_t>(packed_bytes(in.size(), bits)));
+    pack_symbols.pick()(in.data(), bits, in.size(), out.mutable_data());
+    return out;
+}
+
+Bytes unpack(const Bytes& packed, unsigned bits, std::size_t n) {
+    require(bits >= 1 && bits <= 8, "bits is 1..8");
+    require(view(packed).size() == packed_bytes(n, bits), "packed has another size than n symbols");
+    Bytes out(static_cast<py::ssize_t>(n));
+    unpack_symbols.pick()(packed.data(), bits, n, out.mutable_data());
+    return out;
+}
+
+// Between floating dtypes, by way of float32.
+Bytes convert(const Bytes& data, std::uint8_t from, std::uint8_t to) {
+    const auto a = static_cast<DType>(from);
+    const auto b = static_cast<DType>(to);
+    require(is_float(a) && is_float(b), "convert takes floating dtypes");
+    const auto in = view(data);
+    require(in.size() % item_bytes(a) == 0, "data is no whole number of elements");
+    const std::size_t n = in.size() / item_bytes(a);
+    std::vector<float> block(n);
+    to_f32.pick()(in.data(), a, n, block.data());
+    Bytes out(static_cast<py::ssize_t>(n * item_bytes(b)));
+    from_f32.pick()(block.data(), n, out.mutable_data(), b);
+    return out;
+}
+
+}  // namespace
+
+void add_streams(py::module_& m) {
+    m.def("stream", &stream, py::arg("coder"), py::arg("symbols").noconvert(), py::arg("bits"),
+          py::arg("patient"));
+    m.def("dither", [](std::uint64_t seed, std::uint64_t first, std::size_t n) {
+        Flat<float> out(static_cast<py::ssize_t>(n));
+        fill_dither(seed, first, n, writable(out).data());
+        return out;
+    }, py::arg("seed"), py::arg("first"), py::arg("n"));
+    m.def("lattice_dither", [](unsigned points, std::uint64_t seed, std::uint64_t first, std::size_t n) {
+        require(points >= lattice::kZ && points <= lattice::kE8, "no dither for this lattice");
+        const std::size_t dim = lattice::kForms[points].dim;
+        require(n % dim == 0 && first % dim == 0 && n <= kChunk + dim, "whole vectors of one chunk");
+        Flat<float> out(static_cast<py::ssize_t>(n));
+        const auto to = writable(out);
+        std::fill(to.begin(), to.end(), 0.0f);
+        lattice::subtract_dither(static_cast<lattice::Kind>(points), seed, first, n / dim, to.data());
+        for (float& u : to) u = -u;
+        return out;
+    }, py::arg("lattice"), py::arg("seed"), py::arg("first"), py::arg("n"));
+    m.def("read_stream", &read_stream, py::arg("coder"), py::arg("bytes").noconvert(),
+          py::arg("count"), py::arg("bits"));
+    m.def("stream_encode", &stream_encode, py::arg("coder"), py::arg("symbols").noconvert(),
+          py::arg("bits"));
+    m.def("stream_decode", &stream_decode, py::arg("coder"), py::arg("payload").noconvert(),
+          py::arg("count"), py::arg("bits"));
+    m.def("pack", &pack, py::arg("symbols").noconvert(), py::arg("bits"));
+    m.def("unpack", &unpack, py::arg("packed").noconvert(), py::arg("bits"), py::arg("n"));
+    m.def("convert", &convert, py::arg("data").noconvert(), py::arg("from_dtype"),
+          py::arg("to_dtype"));
+}
+
+}  // namespace qc::bind
