@@ -9,6 +9,7 @@ import math
 
 import ml_dtypes
 import numpy as np
+import reference_lattice
 from reference_coders import CODER_OPTIONS, DECODERS, Cursor, RejectedError, read_stream
 
 DTYPES = {
@@ -32,7 +33,12 @@ OPTIONS = {
         {"rdo": 0.0, "dead_zone": 0.0, "profile": False},
     ),
 }
-KINDS = {"transform": ("dct",), "quantizer": ("lossless", "uniform"), "coder": tuple(DECODERS)}
+OPTIONS |= reference_lattice.OPTIONS
+KINDS = {
+    "transform": ("dct",),
+    "quantizer": ("lossless", "uniform", *reference_lattice.OPTIONS),
+    "coder": tuple(DECODERS),
+}
 OUTSIDE = 64  # the class of elements outside blocks, and of those that nothing gives a class
 
 
@@ -69,6 +75,9 @@ class Codec:
         o = self.quantizer
         if o["name"] == "uniform":
             check_uniform(o, tensor)
+        if o["name"] in reference_lattice.OPTIONS:
+            refuse_unless(tensor.dtype in FLOATS, "floating dtypes")
+            reference_lattice.check(o, tensor)
         if self.transform is not None:
             refuse_unless(
                 o["name"] == "uniform" and o["axis"] is None and o["group"] is None,
@@ -136,6 +145,10 @@ def decode_chunk(chunk, codec, parts):
     for part in parts:
         codec.check(part.tensor)
     cursor = Cursor(chunk)
+    if codec.quantizer["name"] in reference_lattice.OPTIONS:
+        [part] = parts
+        inner, dim = groups({"axis": None, "group": None} | codec.quantizer, part.tensor.shape, part.tensor.n)
+        return [reference_lattice.decode(cursor, codec, part, inner, dim)]
     uniform = codec.quantizer["name"] == "uniform"
     before = None
     for part in parts:

@@ -12,7 +12,15 @@ from qcodec.registry import register
 from qcodec.stages import Part, Quantizer, Symbols
 
 _DIM = 8
-_DEVIATION = 0.97  # of bell-shaped weights, in the codebook's units, at the least error
+_DEVIATION = 1.03  # of bell-shaped weights, in the codebook's units, at the least error
+
+
+@dataclass
+class _Fitted:
+    """Scales of a tensor's groups, and the codes of each chunk by its first element."""
+
+    scales: npt.NDArray[np.float32]
+    codes: dict[int, npt.NDArray[np.uint16]]
 
 
 @register
@@ -98,8 +106,8 @@ class E8P(Quantizer):
         """Nothing that a kernel would need."""
         return np.empty(0, np.float32), np.empty(0, np.int32)
 
-    def fit_tensor(self, job: Any, chunks: list[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-        """Scales of the tensor's groups: of least squared error for codes that suit their rms."""
+    def fit_tensor(self, job: Any, chunks: list[npt.NDArray[Any]]) -> _Fitted:
+        """Codes that suit the groups' rms, and with these the scales of least squared error."""
         from qcodec.search.e8p import points
 
         counts, power = np.zeros(job.dim), np.zeros(job.dim)
@@ -107,15 +115,18 @@ class E8P(Quantizer):
             group = _groups(job, first, w.size)
             counts += np.bincount(group, minlength=job.dim)
             power += np.bincount(group, w.astype(np.float64) ** 2, minlength=job.dim)
-        scales = _rounded(np.sqrt(power / np.maximum(counts, 1)) / _DEVIATION)
+        guess = _rounded(np.sqrt(power / np.maximum(counts, 1)) / _DEVIATION)
+        codes = {}
         cross, energy = np.zeros(job.dim), np.zeros(job.dim)
         for first, w in _numbered(chunks):
             group = _groups(job, first, w.size)
-            x = points(self._codes(w, scales[group])).reshape(-1)[: w.size].astype(np.float64)
+            codes[first] = self._codes(w, guess[group])
+            x = points(codes[first]).reshape(-1)[: w.size].astype(np.float64)
             cross += np.bincount(group, x * w, minlength=job.dim)
             energy += np.bincount(group, x * x, minlength=job.dim)
-        # A group's points may look away from it only where others of its vectors outweigh it.
-        return _rounded(np.where(scales > 0, np.maximum(cross / energy, 0.5 * scales), 0.0))
+        # Where other groups outweigh it in its vectors, a group's points may even point away from it.
+        scales = np.where(guess > 0, np.maximum(cross / np.maximum(energy, 1e-9), 0.5 * guess), 0.0)
+        return _Fitted(_rounded(scales), codes)
 
     @staticmethod
     def _codes(
@@ -131,14 +142,13 @@ class E8P(Quantizer):
     def symbols(self, parts: list[Part]) -> Symbols:
         """Codes of one chunk as bytes, and the scales of the groups met in it."""
         [part] = parts
-        group = _groups(part.job, part.first, part.values.size)
-        codes = self._codes(part.values, part.fitted[group])
+        codes = part.fitted.codes[part.first]
         entries = min(
             part.job.dim,
             (part.first + part.values.size - 1) // part.job.inner - part.first // part.job.inner + 1,
         )
         met = (part.first // part.job.inner + np.arange(entries)) % part.job.dim
-        stored = (part.fitted[met].view(np.uint32) >> 15).astype("<u2")
+        stored = (part.fitted.scales[met].view(np.uint32) >> 15).astype("<u2")
         planes = [(codes & 255).astype(np.uint8), (codes >> 8).astype(np.uint8)]
         return Symbols([b"\x01" + stored.tobytes()], planes, [8, 8])
 

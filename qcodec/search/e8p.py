@@ -131,7 +131,7 @@ def nearest_codes(vectors: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
     Parameters
     ----------
     vectors : ndarray of float32 or float64, shape (n, 8)
-        Weights divided by the scale; a standard deviation of about 0.97 suits the codebook.
+        Weights divided by the scale; a standard deviation of about 1.03 suits the codebook.
 
     Returns
     -------
