@@ -36,7 +36,20 @@ from qcodec.quantize.uniform import Uniform
 from qcodec.stages import Coder, Quantizer, Stage, Transform
 from qcodec.transform.dct import Dct
 
-__all__ = ["Bitpack", "Codec", "Dct", "Dithered", "E8P", "Huffman", "Lattice", "Lossless", "Rans", "Uniform", "ZeroRun", "parse"]
+__all__ = [
+    "E8P",
+    "Bitpack",
+    "Codec",
+    "Dct",
+    "Dithered",
+    "Huffman",
+    "Lattice",
+    "Lossless",
+    "Rans",
+    "Uniform",
+    "ZeroRun",
+    "parse",
+]
 
 MAX_CODEC_CHARS = 1000
 STAGE_KINDS = ("transform", "quantizer", "coder")

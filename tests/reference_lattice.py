@@ -1,7 +1,7 @@
 """Quantizers `lattice` and `e8p` of the reference decoder, from FORMAT.md alone.
 
-`check` refuses options, `decode` gives the elements of a part as f32. One vector at a time, in Python
-integers and fractions of them: slow, and shares no line with the engine.
+`check` refuses options, `decode` gives the elements of a part as f32. One vector at a time, in
+Python integers and fractions of them: slow, and shares no line with the engine.
 """
 
 import functools

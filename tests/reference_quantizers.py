@@ -147,7 +147,8 @@ def decode_chunk(chunk, codec, parts):
     cursor = Cursor(chunk)
     if codec.quantizer["name"] in reference_lattice.OPTIONS:
         [part] = parts
-        inner, dim = groups({"axis": None, "group": None} | codec.quantizer, part.tensor.shape, part.tensor.n)
+        o = {"axis": None, "group": None} | codec.quantizer
+        inner, dim = groups(o, part.tensor.shape, part.tensor.n)
         return [reference_lattice.decode(cursor, codec, part, inner, dim)]
     uniform = codec.quantizer["name"] == "uniform"
     before = None

@@ -108,7 +108,6 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         .def_property_readonly("profile", [](const TensorJob& job) { return job.spec.profile; })
         .def_property_readonly("channels", [](const TensorJob& job) { return job.spec.channels; })
         .def_property_readonly("positions", [](const TensorJob& job) { return job.spec.positions; })
-        .def_property_readonly("inner", [](const TensorJob& job) { return job.spec.inner; })
         .def_property_readonly("dim", [](const TensorJob& job) { return job.spec.dim; })
         .def_property_readonly("step", [](const TensorJob& job) { return job.spec.step; })
         .def_property_readonly("block", [](const TensorJob& job) { return job.spec.block; });

@@ -124,9 +124,9 @@ class E8P(Quantizer):
             x = points(codes[first]).reshape(-1)[: w.size].astype(np.float64)
             cross += np.bincount(group, x * w, minlength=job.dim)
             energy += np.bincount(group, x * x, minlength=job.dim)
-        # Where other groups outweigh it in its vectors, a group's points may even point away from it.
-        scales = np.where(guess > 0, np.maximum(cross / np.maximum(energy, 1e-9), 0.5 * guess), 0.0)
-        return _Fitted(_rounded(scales), codes)
+        # Other groups may outweigh one in its vectors; its points may then even point away from it.
+        fitted = np.maximum(cross / np.maximum(energy, 1e-9), 0.5 * guess)
+        return _Fitted(_rounded(np.where(guess > 0, fitted, 0.0)), codes)
 
     @staticmethod
     def _codes(
@@ -143,11 +143,9 @@ class E8P(Quantizer):
         """Codes of one chunk as bytes, and the scales of the groups met in it."""
         [part] = parts
         codes = part.fitted.codes[part.first]
-        entries = min(
-            part.job.dim,
-            (part.first + part.values.size - 1) // part.job.inner - part.first // part.job.inner + 1,
-        )
-        met = (part.first // part.job.inner + np.arange(entries)) % part.job.dim
+        job, last = part.job, part.first + part.values.size - 1
+        entries = min(job.dim, last // job.inner - part.first // job.inner + 1)
+        met = (part.first // job.inner + np.arange(entries)) % job.dim
         stored = (part.fitted.scales[met].view(np.uint32) >> 15).astype("<u2")
         planes = [(codes & 255).astype(np.uint8), (codes >> 8).astype(np.uint8)]
         return Symbols([b"\x01" + stored.tobytes()], planes, [8, 8])

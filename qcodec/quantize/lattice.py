@@ -12,6 +12,7 @@ from qcodec.registry import register
 from qcodec.stages import Part, Quantizer, Symbols
 
 _NUMBERS = {"z": 1, "d4": 2, "e8": 3, "leech": 4}  # of the native kernels
+_UNITS = {"z": 1.0, "d4": 0.84, "e8": 0.5, "leech": 0.35}  # of the steps, or a little less
 _UNDITHERED = "leech"
 _LEAST_SCALE = np.finfo(np.float32).tiny
 _MOST_UNITS = 2**24 - 16  # of a weight from zero: its point, and the dither, are a few units away
@@ -111,16 +112,13 @@ class Lattice(Quantizer):
 
     @property
     def reach(self) -> float:
-        """Within 2**24 units of zero; a unit is 2**-1.5 of the step, or more."""
-        return min(_MOST_UNITS * self._unit() * self.step, super().reach)
+        """Within 2**24 units of zero."""
+        return min(_MOST_UNITS * _UNITS[self.lattice] * self.step, super().reach)
 
     @property
     def searches(self) -> bool:
         """Points are chosen here, not by the kernel."""
         return True
-
-    def _unit(self) -> float:
-        return {"z": 1.0, "d4": 2.0**-0.25, "e8": 0.5, "leech": 8.0**-0.5}[self.lattice]
 
     def job_options(self, shape: tuple[int, ...], n: int) -> dict[str, Any]:
         """Elements in vectors, in C order, wherever rows end."""
