@@ -215,7 +215,7 @@ def _parse_stage(node: ast.expr) -> Stage:
         raise ValueError(f"unknown stage {name.id!r}; known are {', '.join(known)}")
     if call is None:
         return cls()
-    first = [f.name for f in dataclasses.fields(cls) if not f.kw_only]  # type: ignore[arg-type]
+    first = [f.name for f in dataclasses.fields(cls)[: cls.positional]]  # type: ignore[arg-type]
     if len(call.args) > len(first) or any(keyword.arg is None for keyword in call.keywords):
         after = f", after {', '.join(first)}" if first else ""
         raise ValueError(f"{name.id}: options are written name=value{after}")

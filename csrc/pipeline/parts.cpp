@@ -76,8 +76,8 @@ public:
             classes = made;
         }
         // Vectors are filled up, so planes of their own lengths may be longer than the chunk.
-        const std::size_t most = whole_ ? n + kReadAhead : n;
-        std::uint8_t* symbols = workspace.get(Workspace::kSymbols, planes_ * most + kReadAhead);
+        const std::size_t most = whole_ ? n + kPlaneSlack : n;
+        std::uint8_t* symbols = workspace.get(Workspace::kSymbols, planes_ * most + kPlaneSlack);
         for (unsigned k = 0; k < planes_; ++k, symbols += most) {
             std::size_t count = n;
             unsigned bits = state.bits[k];

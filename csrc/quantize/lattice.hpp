@@ -58,7 +58,7 @@ struct State {
 };
 
 // Coordinates of the next n vectors, which the cursors then have passed; |x| < 2^11.
-//   requires  streams without escapes; kReadAhead bytes may be read behind each
+//   requires  streams without escapes; kPlaneSlack bytes may be read behind each
 using MergeFn = void (*)(const State&, Cursors&, std::size_t n, std::int16_t* out);
 
 // How many of all vectors have their last coordinate in each class.

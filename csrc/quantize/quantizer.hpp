@@ -22,7 +22,7 @@
 namespace qc {
 
 inline constexpr std::size_t kChunk = std::size_t{1} << 20;  // elements, FORMAT.md "Chunk"
-inline constexpr std::size_t kReadAhead = 64;  // bytes behind whole planes that `inverse` may load
+inline constexpr std::size_t kPlaneSlack = 64;  // bytes behind whole planes that `inverse` may load
 
 // What a kernel must know of a tensor. Element i has the parameters of group (i / inner) % dim.
 struct TensorSpec {

@@ -78,6 +78,7 @@ class Lattice(Quantizer):
 
     name: ClassVar[str] = "lattice"
     wire_id: ClassVar[int] = 4
+    positional: ClassVar[int] = 1
 
     lattice: str
     _: KW_ONLY

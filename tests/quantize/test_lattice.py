@@ -253,7 +253,8 @@ def test_the_lattice_may_stand_first_or_be_named():
 @pytest.mark.parametrize(
     "text",
     ["lattice", "lattice('e8')", "lattice('e8', 0.1)", "lattice('e7', step=1)",
-     "lattice(8, step=1)", "lattice('e8', lattice='d4', step=1)", "uniform(8)", "lattice(*'e8', step=1)",
+     "lattice(8, step=1)", "lattice('e8', lattice='d4', step=1)", "uniform(8)",
+     "lattice(*'e8', step=1)",
      "lattice(x, step=1)", "lattice('e8', step=0)", "lattice('e8', step=1, rdo=2)",
      "lattice('leech', step=1, dither=True)", "lattice('e8', step=1, dither=True, rdo=0.1)",
      "lattice('e8', step=1, seed=1)", "lattice('e8', step=1, wiener=True)",
