@@ -179,7 +179,7 @@ def test_better_lattices_take_fewer_bytes_for_the_same_error():
     for name, ideal in zip(NAMES, (1.53, 1.17, 0.88, 0.5), strict=True):
         blob = qcodec.encode(w, f"lattice({name!r}, step=0.5)")
         snr = 10 * np.log10((w**2).mean() / ((qcodec.decode(blob) - w) ** 2).mean())
-        assert ideal < 6.0206 * 8 * len(blob) / w.size - snr < ideal + 0.11
+        assert ideal < 6.0206 * 8 * len(blob) / w.size - snr < ideal + 0.13
 
 
 @pytest.mark.parametrize("name", NAMES)
