@@ -85,9 +85,7 @@ def test_huff0_encode(benchmark: Any, name: str) -> None:
     compressor = literals_only()
     blobs = [compressor.compress(c) for c in chunks]
     note(benchmark, name, sum(map(len, blobs)), "huff0")
-    benchmark.pedantic(
-        lambda: [compressor.compress(c) for c in chunks], rounds=5, warmup_rounds=1
-    )
+    benchmark.pedantic(lambda: [compressor.compress(c) for c in chunks], rounds=5, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("coder", CODERS)

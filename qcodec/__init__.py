@@ -16,12 +16,14 @@ from qcodec.errors import (
 )
 from qcodec.files import load_file, save_file
 from qcodec.pipeline import (
+    E8P,
     Bitpack,
     Codec,
     Dct,
     Dithered,
     Huffman,
     KMeans,
+    Lattice,
     Lossless,
     Rans,
     Rounded,
@@ -36,6 +38,7 @@ from qcodec.recipe import Recipe, Rule
 __version__ = "0.2.0"
 
 __all__ = [
+    "E8P",
     "Bitpack",
     "Codec",
     "CorruptError",
@@ -44,6 +47,7 @@ __all__ = [
     "Huffman",
     "InputError",
     "KMeans",
+    "Lattice",
     "LimitError",
     "Lossless",
     "QCodecError",

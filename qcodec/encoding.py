@@ -142,7 +142,8 @@ def encode_parts(codec: Codec, parts: Sequence[Part]) -> bytes:
         streams.append(_core.stream(coder, codes, _PROFILE_BITS, True))
     planes = _in_order(parts, made)
     for plane, bits in zip(planes, made.bits, strict=True):
-        streams.append(_core.stream(coder, plane, bits, not is_plain(codec)))
+        if plane.size:
+            streams.append(_core.stream(coder, plane, bits, not is_plain(codec)))
     return b"".join([*made.sections, *streams])
 
 
@@ -185,9 +186,7 @@ def _classify(codec: Codec, parts: Sequence[Part]) -> U8 | None:
     return np.concatenate(codes)
 
 
-def _prepared(
-    array: npt.NDArray[Any], dtype: str, codec: Codec, what: str
-) -> npt.NDArray[Any]:
+def _prepared(array: npt.NDArray[Any], dtype: str, codec: Codec, what: str) -> npt.NDArray[Any]:
     """The elements that will be stored, bit for bit, by a bitwise quantizer that rounds."""
     if not (codec.quantizer.bitwise and codec.lossy):
         return array

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import math
 import os
 from collections.abc import Iterator
@@ -28,7 +29,9 @@ from qcodec.errors import (
     UnsupportedError,
 )
 from qcodec.quantize.dithered import Dithered
+from qcodec.quantize.e8p import E8P
 from qcodec.quantize.kmeans import KMeans
+from qcodec.quantize.lattice import Lattice
 from qcodec.quantize.lossless import Lossless
 from qcodec.quantize.rounded import Rounded
 from qcodec.quantize.ternary import Ternary
@@ -37,12 +40,14 @@ from qcodec.stages import Coder, Quantizer, Stage, Transform
 from qcodec.transform.dct import Dct
 
 __all__ = [
+    "E8P",
     "Bitpack",
     "Codec",
     "Dct",
     "Dithered",
     "Huffman",
     "KMeans",
+    "Lattice",
     "Lossless",
     "Rans",
     "Rounded",
@@ -176,7 +181,8 @@ def parse(text: str) -> Codec:
     ----------
     text : str
         Stages joined by ``|``, each a name with Python keyword arguments, such as
-        ``"uniform(bits=4, group=64) | huffman"``. Values are literals; nothing is evaluated.
+        ``"uniform(bits=4, group=64) | huffman"``. Values are literals; nothing is evaluated. What a
+        stage takes first may stand without its name: ``"lattice('e8', step=0.02)"``.
 
     Raises
     ------
@@ -215,16 +221,20 @@ def _parse_stage(node: ast.expr) -> Stage:
         raise ValueError(f"unknown stage {name.id!r}; known are {', '.join(known)}")
     if call is None:
         return cls()
-    if call.args:
-        raise ValueError(f"{name.id}: options are written name=value")
+    first = [f.name for f in dataclasses.fields(cls)[: cls.positional]]  # type: ignore[arg-type]
+    if len(call.args) > len(first) or any(keyword.arg is None for keyword in call.keywords):
+        after = f", after {', '.join(first)}" if first else ""
+        raise ValueError(f"{name.id}: options are written name=value{after}")
+    written = [*zip(first, call.args, strict=False)]
+    written += [(str(keyword.arg), keyword.value) for keyword in call.keywords]
     options = {}
-    for keyword in call.keywords:
-        if keyword.arg is None:
-            raise ValueError(f"{name.id}: options are written name=value")
+    for option, node in written:
+        if option in options:
+            raise ValueError(f"{name.id}: {option} is given twice")
         try:
-            options[keyword.arg] = ast.literal_eval(keyword.value)
+            options[option] = ast.literal_eval(node)
         except ValueError:
-            what = f"{name.id}: {keyword.arg} must be a number, True, False, None or text"
+            what = f"{name.id}: {option} must be a number, True, False, None or text"
             raise ValueError(what) from None
     return cls(**options)
 

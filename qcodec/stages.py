@@ -21,6 +21,7 @@ class Stage:
     kind: ClassVar[str]
     name: ClassVar[str]
     wire_id: ClassVar[int]
+    positional: ClassVar[int] = 0  # options, the first ones, that strings give without their names
 
     def get_config(self) -> dict[str, Any]:
         """Name and options, in plain JSON, in the order of FORMAT.md.
@@ -49,8 +50,8 @@ class Stage:
 
     def __str__(self) -> str:
         shown = [
-            f"{f.name}={value!r}"
-            for f in dataclasses.fields(self)  # type: ignore[arg-type]
+            repr(value) if k < self.positional else f"{f.name}={value!r}"
+            for k, f in enumerate(dataclasses.fields(self))  # type: ignore[arg-type]
             if (value := getattr(self, f.name)) != f.default
         ]
         return f"{self.name}({', '.join(shown)})" if shown else self.name

@@ -57,9 +57,7 @@ class Codebooks:
 
     def __init__(self, cursor, part, o):
         shape, n = part.tensor.shape, part.tensor.n
-        self.groups = [
-            group_of(o, shape, n, i) for i in range(part.first, part.first + part.count)
-        ]
+        self.groups = [group_of(o, shape, n, i) for i in range(part.first, part.first + part.count)]
         met = list(dict.fromkeys(self.groups))
         form = cursor.unsigned(1)
         refuse_unless(form < 32, "form")

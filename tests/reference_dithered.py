@@ -43,13 +43,14 @@ def classes(seed, element):
 def dither(seed, element):
     """u of each element, float32."""
     low = np.asarray(element, np.uint64) & np.uint64(0xFFFFFFFF)
-    fraction = mix(low * np.uint64(WEYL) + mix(_keys(seed, element) + np.uint64(1))) >> np.uint64(13)
+    key = mix(_keys(seed, element) + np.uint64(1))
+    fraction = mix(low * np.uint64(WEYL) + key) >> np.uint64(13)
     v = 2 * (classes(seed, element) * 2**19 + fraction.astype(np.int64)) + 1 - 2**23
     return (v / 2.0**24).astype(np.float32)
 
 
 def values(section, planes, o, first):
-    """Elements of a part, float32: the integers that `uniform` would have, less u, times the scale."""
+    """Elements of a part, float32: the integers of `uniform`, less u, times the scale."""
     scale = section.scales
     section.scales = np.ones_like(scale)
     q = section.values(planes)

@@ -11,7 +11,9 @@ import ml_dtypes
 import numpy as np
 import reference_codebook
 import reference_dithered
+import reference_lattice
 from reference_coders import CODER_OPTIONS, DECODERS, Cursor, RejectedError, read_stream
+from reference_dct import Grid
 
 DTYPES = {
     0: ("BOOL", "?", "plain"), 1: ("U8", "u1", "plain"), 2: ("I8", "i1", "zigzag"),
@@ -40,10 +42,14 @@ BITWISE = ("lossless", "rounded")
 STEPPED = {"bits": None, "axis": None, "group": None, "symmetric": True}  # `uniform` with a step
 KINDS = {
     "transform": ("dct",),
-    "quantizer": ("lossless", "uniform", "dithered", "rounded", *reference_codebook.OPTIONS),
+    "quantizer": (
+        "lossless", "uniform", "dithered", "rounded",
+        *reference_codebook.OPTIONS, *reference_lattice.OPTIONS,
+    ),
     "coder": tuple(DECODERS),
-}
+}  # fmt: skip
 OPTIONS |= {name: (options, {}) for name, options in reference_codebook.OPTIONS.items()}
+OPTIONS |= reference_lattice.OPTIONS
 OUTSIDE = 64  # the class of elements outside blocks, and of those that nothing gives a class
 
 
@@ -86,6 +92,9 @@ class Codec:
             refuse_unless(tensor.dtype in FLOATS and whole(o["mantissa"], 0, 23), "rounded")
         if o["name"] in reference_codebook.OPTIONS:
             reference_codebook.check(o, tensor)
+        if o["name"] in reference_lattice.OPTIONS:
+            refuse_unless(tensor.dtype in FLOATS, "floating dtypes")
+            reference_lattice.check(o, tensor)
         if self.transform is not None:
             refuse_unless(
                 o["name"] not in BITWISE and o.get("axis") is None and o.get("group") is None,
@@ -154,6 +163,11 @@ def decode_chunk(chunk, codec, parts):
         codec.check(part.tensor)
     cursor = Cursor(chunk)
     name = codec.quantizer["name"]
+    if name in reference_lattice.OPTIONS:
+        [part] = parts
+        o = {"axis": None, "group": None} | codec.quantizer
+        inner, dim = groups(o, part.tensor.shape, part.tensor.n)
+        return [reference_lattice.decode(cursor, codec, part, inner, dim)]
     codebook = reference_codebook.SECTIONS.get(name)
     before = None
     for part in parts:
@@ -232,76 +246,6 @@ def part_classes(part, sizes, codes, codec):
     if inside:
         out[:inside] = np.arange(inside) % part.grid.k**2
     return out
-
-
-# ---- dct
-
-
-def basis(k):
-    """b[u][i]; where the cosine is zero, it is exactly zero."""
-    b = np.zeros((k, k), np.float32)
-    for u in range(k):
-        for i in range(k):
-            quarters = (2 * i + 1) * u  # in units of pi / 2k
-            if quarters % (2 * k) != k:
-                b[u, i] = math.sqrt((2 if u else 1) / k) * math.cos(math.pi * quarters / (2 * k))
-    return b
-
-
-class Grid:
-    """Blocks of a part. `order[place]` is the element, counted from the part's first one."""
-
-    def __init__(self, part, transform):
-        self.k, self.n_blocks = 0, 0
-        self.order = np.arange(part.count)
-        if transform is None:
-            return
-        shape, inside = part.tensor.shape, np.zeros((0, 0), np.int64)
-        if transform["block"] is not None:
-            k = transform["block"]
-            columns = math.prod(shape[1:])
-            top = -(-part.first // columns)
-            rows = (part.first + part.count) // columns - top
-            inside = [
-                [
-                    (top + k * band + u) * columns + k * column + v - part.first
-                    for u in range(k)
-                    for v in range(k)
-                ]
-                for band in range(max(rows, 0) // k)
-                for column in range(columns // k)
-            ]
-        elif len(shape) >= 3 and shape[-1] == shape[-2] and 2 <= shape[-1] <= 8:
-            k = shape[-1]
-            skipped = -part.first % k**2
-            n = max(part.count - skipped, 0) // k**2
-            inside = skipped + np.arange(n * k**2).reshape(n, k**2)
-        else:
-            return
-        inside = np.asarray(inside, np.int64)
-        self.k, self.n_blocks = k, len(inside)
-        self.order = np.concatenate([inside.ravel(), np.setdiff1d(self.order, inside)])
-
-    def inverse(self, values):
-        """Elements in C order from coefficients in theirs."""
-        out = values.copy()
-        if self.n_blocks:
-            k, inside = self.k, self.n_blocks * self.k**2
-            c, b = values[:inside].reshape(-1, k, k), basis(k)
-            with np.errstate(over="ignore", invalid="ignore"):
-                t = ordered_sum(lambda v: c[:, :, v, None] * b[None, None, v, :], k)
-                x = ordered_sum(lambda u: t[:, None, u, :] * b[None, u, :, None], k)
-            out[:inside] = x.ravel()
-        elements = np.empty_like(out)
-        elements[self.order] = out
-        return elements
-
-
-def ordered_sum(product, k):
-    total = product(0)
-    for index in range(1, k):
-        total = total + product(index)
-    return total
 
 
 # ---- lossless

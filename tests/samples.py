@@ -8,6 +8,18 @@ from qcodec import registry
 
 # Options of each quantizer that between them reach every branch of its section and grid.
 OPTIONS = {
+    "e8p": ["", "(axis=0)", "(group=100)"],
+    "lattice": [
+        "('z', step=0.3)",
+        "('d4', step=0.3)",
+        "('e8', step=0.3)",
+        "('e8', step=1e-05)",
+        "('leech', step=0.5)",
+        "('leech', step=0.001, rdo=0.05)",
+        "('z', step=0.3, dither=True)",
+        "('d4', step=0.001, dither=True, seed=7, wiener=True)",
+        "('e8', step=0.3, dither=True, seed=9000000000)",
+    ],
     "lossless": [""],
     "uniform": [
         *(f"(bits={bits})" for bits in (1, 2, 3, 4, 5, 6, 7, 8, 16)),

@@ -218,7 +218,10 @@ def format_rows():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if cells[0] in ("transform", "quantizer", "coder"):
             options = re.findall(r"`(\w+)` ([^,]+)", cells[3])
-            defaults = {name: json.loads(value) for name, value in options}
+            defaults = {
+                name: dataclasses.MISSING if value == "required" else json.loads(value)
+                for name, value in options
+            }
             ids = [int(number) for number in re.findall(r"\d+", cells[2])]
             yield cells[0], re.findall(r"`(\w+)`", cells[1])[0], ids, defaults
 

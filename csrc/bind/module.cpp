@@ -10,6 +10,7 @@
 #include "core/xxh3.hpp"
 #include "pipeline/order.hpp"
 #include "pipeline/tensor.hpp"
+#include "quantize/lattice.hpp"
 #include "quantize/scale_grid.hpp"
 #include "simd/isa.hpp"
 #include "transform/dct.hpp"
@@ -19,11 +20,12 @@ namespace {
 
 TensorJob make_job(std::uint8_t quantizer, std::uint8_t coder, std::uint8_t dtype, std::uint64_t n,
                    std::uint64_t inner, std::uint64_t dim, unsigned bits, bool symmetric,
-                   float step, std::uint64_t seed, unsigned block, std::uint64_t columns, bool profile,
-                   std::uint64_t channels, std::uint64_t positions, unsigned most_entries) {
+                   float step, std::uint64_t seed, unsigned points, bool dither, unsigned block,
+                   std::uint64_t columns, bool profile, std::uint64_t channels, std::uint64_t positions,
+                   unsigned most_entries) {
     TensorJob job{{find_quantizer(quantizer), find_coder(coder)},
-                  {static_cast<DType>(dtype), n, inner, dim, bits, symmetric, step, seed, block, columns,
-                   profile, channels, positions, most_entries},
+                  {static_cast<DType>(dtype), n, inner, dim, bits, symmetric, step, seed, points, dither,
+                   block, columns, profile, channels, positions, most_entries},
                   1};
     require(block <= kMaxBlock, "block is 0..8");
     require(!profile || columns == 0, "a profile needs kernels, not blocks of a matrix");
@@ -38,6 +40,11 @@ TensorJob make_job(std::uint8_t quantizer, std::uint8_t coder, std::uint8_t dtyp
     require(std::strcmp(job.codec.quantizer->name, "lossless") == 0 || is_float(job.spec.dtype),
             "only lossless takes dtypes that are not floating");
     require(most_entries >= 1 && most_entries <= 256, "a codebook has 1..256 entries");
+    const bool on_lattice = std::strcmp(job.codec.quantizer->name, "lattice") == 0;
+    require(on_lattice ? points >= lattice::kZ && points <= lattice::kLeech
+                       : points == lattice::kNone,
+            "lattice is 1..4");
+    require(!dither || (on_lattice && points != lattice::kLeech), "no dither for this quantizer");
     return job;
 }
 
@@ -92,9 +99,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     job.def(py::init(&make_job), py::kw_only(), py::arg("quantizer"), py::arg("coder"),
             py::arg("dtype"), py::arg("n"), py::arg("inner") = 1, py::arg("dim") = 1,
             py::arg("bits") = 0, py::arg("symmetric") = true, py::arg("step") = 0.0f,
-            py::arg("seed") = 0, py::arg("block") = 0, py::arg("columns") = 0, py::arg("profile") = false,
-            py::arg("channels") = 1, py::arg("positions") = 1,
-            py::arg("most_entries") = 256)
+            py::arg("seed") = 0, py::arg("lattice") = 0, py::arg("dither") = false,
+            py::arg("block") = 0, py::arg("columns") = 0, py::arg("profile") = false,
+            py::arg("channels") = 1, py::arg("positions") = 1, py::arg("most_entries") = 256)
         .def_property_readonly("ordered", [](const TensorJob& job) {
             return is_ordered(*job.codec.quantizer, job.spec);
         })

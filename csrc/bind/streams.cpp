@@ -14,6 +14,7 @@
 #include "pipeline/plane.hpp"
 #include "quantize/dithered.hpp"
 #include "quantize/floats.hpp"
+#include "quantize/lattice.hpp"
 
 namespace qc::bind {
 namespace {
@@ -128,6 +129,17 @@ void add_streams(py::module_& m) {
         fill_dither(seed, first, n, writable(out).data());
         return out;
     }, py::arg("seed"), py::arg("first"), py::arg("n"));
+    m.def("lattice_dither", [](unsigned points, std::uint64_t seed, std::uint64_t first, std::size_t n) {
+        require(points >= lattice::kZ && points <= lattice::kE8, "no dither for this lattice");
+        const std::size_t dim = lattice::kForms[points].dim;
+        require(n % dim == 0 && first % dim == 0 && n <= kChunk + dim, "whole vectors of one chunk");
+        Flat<float> out(static_cast<py::ssize_t>(n));
+        const auto to = writable(out);
+        std::fill(to.begin(), to.end(), 0.0f);
+        lattice::subtract_dither(static_cast<lattice::Kind>(points), seed, first, n / dim, to.data());
+        for (float& u : to) u = -u;
+        return out;
+    }, py::arg("lattice"), py::arg("seed"), py::arg("first"), py::arg("n"));
     m.def("read_stream", &read_stream, py::arg("coder"), py::arg("bytes").noconvert(),
           py::arg("count"), py::arg("bits"));
     m.def("stream_encode", &stream_encode, py::arg("coder"), py::arg("symbols").noconvert(),

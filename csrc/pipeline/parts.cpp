@@ -75,14 +75,16 @@ public:
             QC_TRY(read_classes(codec, parts, in, workspace, made));
             classes = made;
         }
-        std::uint8_t* symbols = workspace.get(Workspace::kSymbols, planes_ * n);
-        for (unsigned k = 0; k < planes_; ++k, symbols += n) {
+        // Vectors are filled up, so planes of their own lengths may be longer than the chunk.
+        const std::size_t most = whole_ ? n + kPlaneSlack : n;
+        std::uint8_t* symbols = workspace.get(Workspace::kSymbols, planes_ * most + kPlaneSlack);
+        for (unsigned k = 0; k < planes_; ++k, symbols += most) {
             std::size_t count = n;
             unsigned bits = state.bits[k];
             if (whole_) {
                 QC_TRY(codec.quantizer->next_plane(*parts[0].spec, parts[0].range, state, k, plane_,
                                                    count, bits));
-                if (count > n) return corrupt("chunk: a plane of too many symbols", in.at());
+                if (count > std::min(most, kChunk)) return corrupt("chunk: a plane of too many symbols", in.at());
             }
             plane_[k] = symbols;
             if (count > 0) QC_TRY(read_whole_stream(in, *codec.coder, count, bits, workspace, symbols));

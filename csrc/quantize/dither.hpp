@@ -49,6 +49,11 @@ public:
         return static_cast<float>(static_cast<std::int32_t>(2 * u + 1) - (1 << 23)) * 0x1p-24f;
     }
 
+    // 24 bits that know nothing of the classes: FORMAT.md, "lattice".
+    constexpr std::uint32_t random(std::uint32_t element) const noexcept {
+        return mix32(element * kWeyl + element_key_) >> 8;
+    }
+
 private:
     std::uint32_t element_key_ = 0;
     std::uint32_t group_key_ = 0;

@@ -22,6 +22,7 @@
 namespace qc {
 
 inline constexpr std::size_t kChunk = std::size_t{1} << 20;  // elements, FORMAT.md "Chunk"
+inline constexpr std::size_t kPlaneSlack = 64;  // bytes behind whole planes that `inverse` may load
 
 // What a kernel must know of a tensor. Element i has the parameters of group (i / inner) % dim.
 struct TensorSpec {
@@ -33,6 +34,8 @@ struct TensorSpec {
     bool symmetric = true;
     float step = 0;               // of the codec's config, where one is given there
     std::uint64_t seed = 0;       // of the dither
+    unsigned lattice = 0;         // a number of quantize/lattice.hpp
+    bool dither = false;          // of `lattice`
 
     // FORMAT.md, "Transforms" and "Order": blocks of block x block coefficients (0: none), of rows of `columns`
     // elements (0: of consecutive ones); a profile of scales by row, channel and position.
@@ -95,6 +98,7 @@ struct ChunkState {
     DType table_dtype = DType::kF32;
     const float* points = nullptr;               // entries of all codebooks
     const std::uint32_t* starts = nullptr;       // where each codebook begins; the last one's end
+    void* own = nullptr;                         // whatever else a kernel keeps, in a workspace slot
 };
 
 // What every symbol stands for: 256 elements of a dtype, aligned to 64, of which `size` are legal.

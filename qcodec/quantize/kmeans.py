@@ -141,8 +141,7 @@ class KMeans(Quantizer):
         most = max(entries.size for met in books for entries in met)
         width = max(1, (most - 1).bit_length())
         sections = [
-            _section(met, width, part.fitted.short)
-            for met, part in zip(books, parts, strict=True)
+            _section(met, width, part.fitted.short) for met, part in zip(books, parts, strict=True)
         ]
         planes = [p.fitted.indices[p.first : p.first + p.values.size] for p in parts]
         return Symbols(sections, [np.concatenate(planes)], [width])

@@ -73,7 +73,6 @@ class Rounded(Quantizer):
         even = (bits >> kind(drop)) & kind(1)
         kept = kind(~((1 << drop) - 1) & (2 ** (8 * native.itemsize) - 1))
         rounded = (bits + kind((1 << (drop - 1)) - 1) + even) & kept
-        values = np.where(
-            np.isfinite(rounded.view(native.dtype)), rounded, bits & kept
-        )
-        return values.astype(kind).view(native.dtype).reshape(array.shape)
+        values = np.where(np.isfinite(rounded.view(native.dtype)), rounded, bits & kept)
+        out: npt.NDArray[Any] = values.astype(kind).view(native.dtype).reshape(array.shape)
+        return out

@@ -44,7 +44,14 @@ def clip_scales(values: F32, inner: int, scales: F32, grid: F32, reach: int) -> 
 
 
 @kernel
-def _errors(values, inner, first, grid, reach, errors):  # type: ignore[no-untyped-def]
+def _errors(
+    values: F32,
+    inner: int,
+    first: npt.NDArray[np.int64],
+    grid: F32,
+    reach: int,
+    errors: npt.NDArray[np.float64],
+) -> None:
     groups = first.size
     for at in range(0, values.size, inner):
         group = at // inner % groups

@@ -74,9 +74,7 @@ def fit_codebooks(
     """
     groups = [_part(values, g, inner, dim) for g in range(dim)]
     masses = [None if weights is None else _part(weights, g, inner, dim) for g in range(dim)]
-    found = [
-        _Group.fit(x, k, w, keep_zeros, rate) for x, w in zip(groups, masses, strict=True)
-    ]
+    found = [_Group.fit(x, k, w, keep_zeros, rate) for x, w in zip(groups, masses, strict=True)]
     rounded = [_rounded(group.entries) for group in found]
     short = all(
         _still_distinct(group.entries, entries, keep_zeros)

@@ -134,9 +134,7 @@ def nearest(vectors: npt.NDArray[Any], lattice: Lattice) -> Points:
     return points
 
 
-def cheapest(
-    vectors: npt.NDArray[Any], lattice: Lattice, rates: Rates, weight: float
-) -> Points:
+def cheapest(vectors: npt.NDArray[Any], lattice: Lattice, rates: Rates, weight: float) -> Points:
     """Lattice point of least squared error plus `weight` times its bits, for each vector.
 
     The rates add up over the coordinates (see `Rates`), so the search is as exact as that for the

@@ -14,6 +14,7 @@ Doubles = npt.NDArray[np.float64]
 # Kinds of coordinates, which pay different rates: see lattice_rates.py.
 FREE, LAST, INFORMATION = 0, 1, 2
 
+
 @numba.njit(cache=True, nogil=True, inline="always")
 def entry(residue: int, kind: int) -> int:
     """Where the 256 rates of a residue and a kind of coordinate begin in a table of rates."""
@@ -33,9 +34,7 @@ def nearest_integers(y: Doubles, out: Points) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _nearest_even(
-    y: Doubles, v: int, factor: float, shift: float, points: Points
-) -> float:
+def _nearest_even(y: Doubles, v: int, factor: float, shift: float, points: Points) -> float:
     """Row v of `points`: nearest z of even sum to factor * y - shift; returns the squared distance.
 
     Of equally bad coordinates the first is moved; an error of zero is moved upwards.
@@ -175,7 +174,7 @@ def search_parity(
 
 
 @numba.njit(cache=True, nogil=True)
-def products(y: Doubles, points: Points) -> tuple[float, float]:
+def products(y: Doubles, points: Points | Doubles) -> tuple[float, float]:
     """Sums of y * points and of points * points, added up in C order."""
     cross, energy = 0.0, 0.0
     for v in range(y.shape[0]):

@@ -151,7 +151,7 @@ def _price(counts: npt.NDArray[np.int64], prior: float, rates: F32) -> None:
             pooled[s] += counts[k, s]
         everything += pooled[s]
         used += pooled[s] > 0
-    escape_bits = np.ceil(log2(max(used, 2)))
+    escape_bits = np.ceil(log2(float(max(used, 2))))
     share = np.empty(size + 1, np.float64)
     frequency = np.empty(size + 1, np.int64)
     for k in range(kinds):
@@ -160,12 +160,13 @@ def _price(counts: npt.NDArray[np.int64], prior: float, rates: F32) -> None:
             total += counts[k, s]
         share[size] = 0.0  # of the escape
         for s in range(size):
-            share[s] = (counts[k, s] + prior * (pooled[s] + 0.25) / (everything + 0.25 * size)) / total
+            lent = prior * (pooled[s] + 0.25) / (everything + 0.25 * size)
+            share[s] = (counts[k, s] + lent) / total
             if share[s] * 177 * escape_bits <= 1:  # a slot would cost the others more
                 share[size] += share[s]
                 share[s] = 0.0
         _normalise(share, frequency)
-        escape = escape_bits + 8 - log2(max(frequency[size], 1))
+        escape = escape_bits + 8 - log2(float(max(frequency[size], 1)))
         for s in range(size):
             rates[k, s] = 8 - log2(frequency[s]) if frequency[s] > 0 else escape
 

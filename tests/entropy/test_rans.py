@@ -48,9 +48,7 @@ def example(header=HEADER, escapes=ESCAPES, places=PLACES, high=HIGH, refill=REF
 
 
 def test_example_of_the_format_page_decodes(isa):
-    payload = bytes.fromhex(
-        "00 01 00 02 02 02 06 d0 20 85 40 cb 58 10 02 3d 31 9e 47 64 27 9d 00"
-    )
+    payload = bytes.fromhex("00 01 00 02 02 02 06 d0 20 85 40 cb 58 10 02 3d 31 9e 47 64 27 9d 00")
     assert payload == example()
     assert decode(payload, 24, 3).tobytes() == SYMBOLS
     assert twin.decode(payload, 24, 3).tobytes() == SYMBOLS
@@ -291,45 +289,48 @@ def test_masks_and_values_worked_out_by_hand(isa):
 
 MASKED = masked([5, 2], [1, 2, 3])
 RAW = table_bits(2, 0, 0, *F128, *THEN128)
-BAD_STREAMS = {  # payload, count, code; 3 bits
-    "form 2": (example(header="02 01 00"), 24, UNSUPPORTED),
-    "masked within masked": (MASKED[:4] + b"\1" + MASKED[5:], 6, UNSUPPORTED),
-    "512 lanes": (example(header="00 09 00"), 24, CORRUPT),
-    "3 raw bits of 3": (example(header="00 31 00"), 24, CORRUPT),
-    "17 tables": (example(header="00 01 10 01"), 24, CORRUPT),
-    "tile of no symbols": (example(header="00 01 01 00"), 24, CORRUPT),
-    "25 escapes of 24 symbols": (example(escapes="19 02 02 06"), 24, CORRUPT),
-    "escapes in a long varint": (example(escapes="82 00 02 02 06"), 24, CORRUPT),
-    "list that descends": (example(escapes="02 02 06 02"), 24, CORRUPT),
-    "list that repeats": (example(escapes="02 02 02 02"), 24, CORRUPT),
-    "list with an 8": (example(escapes="02 02 02 08"), 24, CORRUPT),
-    "place 3 in a list of 3": (example(escapes="02 03 02 06 07", places="0c"), 24, CORRUPT),
-    "escaped byte 8": (example(escapes="02 00", places="02 08"), 24, CORRUPT),
-    "one escape too few": (example(escapes="01 02 02 06", places="00"), 24, CORRUPT),
-    "no escapes": (example(escapes="00", places=""), 24, CORRUPT),
-    "an escape left": (example(escapes="03 02 02 06"), 24, CORRUPT),
-    "escapes that no table has": (tiny(EVEN, escapes="01 01 00"), 1, CORRUPT),
-    "bits after the places": (example(places="06"), 24, CORRUPT),
-    "bit after the raw bit": (tiny(RAW, "00 10 00", more="03 02 00"), 1, CORRUPT),
-    "state below 256 in lane 0": (example(high="00 31"), 24, CORRUPT),
-    "state below 256 in lane 1": (example(high="3d 00"), 24, CORRUPT),
-    "another last byte": (example(refill="64 27 9d 01"), 24, CORRUPT),
-    "a byte left": (example() + b"\0", 24, CORRUPT),
-    "no last byte": (example(refill="64 27 9d"), 24, TRUNCATED),
-    "nothing": (b"", 24, TRUNCATED),
-    # Six symbols: the second mask may use bits 0 and 1 only.
-    "a one after the last symbol": (masked([5, 6], [1, 2, 3, 4]), 6, CORRUPT),
-    "too many ones": (masked([7, 2], [1, 2, 3]), 6, CORRUPT),
-    "too few ones": (masked([5, 0], [1, 2, 3]), 6, CORRUPT),
-    "no values": (masked([5, 2], [], n_values=0), 6, CORRUPT),
-    "7 values of 6 symbols": (masked([5, 2], [1] * 7), 6, CORRUPT),
-    "most frequent symbol 8": (masked([5, 2], [1, 2, 3], zero=8), 6, CORRUPT),
-    "no stream of values": (masked([5, 2], [], n_values=3), 6, TRUNCATED),
-    "masks cut": (MASKED[:8], 6, TRUNCATED),
-    # One value for 30,000 ones, and the other way round: read on, but not beyond memory.
-    "29,999 ones too many": (masked([15] * 7500, [1]), 30_000, CORRUPT),
-    "29,996 values too many": (masked([0] * 7499 + [15], [1] * 30_000), 30_000, CORRUPT),
-} | {name: (tiny(table, more="02 00" + PAD), 1, CORRUPT) for name, table in BAD_TABLES.items()}
+BAD_STREAMS = (
+    {  # payload, count, code; 3 bits
+        "form 2": (example(header="02 01 00"), 24, UNSUPPORTED),
+        "masked within masked": (MASKED[:4] + b"\1" + MASKED[5:], 6, UNSUPPORTED),
+        "512 lanes": (example(header="00 09 00"), 24, CORRUPT),
+        "3 raw bits of 3": (example(header="00 31 00"), 24, CORRUPT),
+        "17 tables": (example(header="00 01 10 01"), 24, CORRUPT),
+        "tile of no symbols": (example(header="00 01 01 00"), 24, CORRUPT),
+        "25 escapes of 24 symbols": (example(escapes="19 02 02 06"), 24, CORRUPT),
+        "escapes in a long varint": (example(escapes="82 00 02 02 06"), 24, CORRUPT),
+        "list that descends": (example(escapes="02 02 06 02"), 24, CORRUPT),
+        "list that repeats": (example(escapes="02 02 02 02"), 24, CORRUPT),
+        "list with an 8": (example(escapes="02 02 02 08"), 24, CORRUPT),
+        "place 3 in a list of 3": (example(escapes="02 03 02 06 07", places="0c"), 24, CORRUPT),
+        "escaped byte 8": (example(escapes="02 00", places="02 08"), 24, CORRUPT),
+        "one escape too few": (example(escapes="01 02 02 06", places="00"), 24, CORRUPT),
+        "no escapes": (example(escapes="00", places=""), 24, CORRUPT),
+        "an escape left": (example(escapes="03 02 02 06"), 24, CORRUPT),
+        "escapes that no table has": (tiny(EVEN, escapes="01 01 00"), 1, CORRUPT),
+        "bits after the places": (example(places="06"), 24, CORRUPT),
+        "bit after the raw bit": (tiny(RAW, "00 10 00", more="03 02 00"), 1, CORRUPT),
+        "state below 256 in lane 0": (example(high="00 31"), 24, CORRUPT),
+        "state below 256 in lane 1": (example(high="3d 00"), 24, CORRUPT),
+        "another last byte": (example(refill="64 27 9d 01"), 24, CORRUPT),
+        "a byte left": (example() + b"\0", 24, CORRUPT),
+        "no last byte": (example(refill="64 27 9d"), 24, TRUNCATED),
+        "nothing": (b"", 24, TRUNCATED),
+        # Six symbols: the second mask may use bits 0 and 1 only.
+        "a one after the last symbol": (masked([5, 6], [1, 2, 3, 4]), 6, CORRUPT),
+        "too many ones": (masked([7, 2], [1, 2, 3]), 6, CORRUPT),
+        "too few ones": (masked([5, 0], [1, 2, 3]), 6, CORRUPT),
+        "no values": (masked([5, 2], [], n_values=0), 6, CORRUPT),
+        "7 values of 6 symbols": (masked([5, 2], [1] * 7), 6, CORRUPT),
+        "most frequent symbol 8": (masked([5, 2], [1, 2, 3], zero=8), 6, CORRUPT),
+        "no stream of values": (masked([5, 2], [], n_values=3), 6, TRUNCATED),
+        "masks cut": (MASKED[:8], 6, TRUNCATED),
+        # One value for 30,000 ones, and the other way round: read on, but not beyond memory.
+        "29,999 ones too many": (masked([15] * 7500, [1]), 30_000, CORRUPT),
+        "29,996 values too many": (masked([0] * 7499 + [15], [1] * 30_000), 30_000, CORRUPT),
+    }
+    | {name: (tiny(table, more="02 00" + PAD), 1, CORRUPT) for name, table in BAD_TABLES.items()}
+)
 
 
 @pytest.mark.parametrize("name", BAD_STREAMS)

@@ -100,9 +100,7 @@ def test_streams_of_leech_worked_out_by_hand():
     information = [0] * 12 + [1, *[0] * 11] * 2
     # Classes of the last: odd 3*1 + 2, octad 1, moved 3*1 + 1. In that order: octad, moved, odd.
     last = [0, 0, -1]
-    assert_streams(
-        points, "leech", [1, 0, 0], information, [0] * 32, two_mod_four, [0] * 23, last
-    )
+    assert_streams(points, "leech", [1, 0, 0], information, [0] * 32, two_mod_four, [0] * 23, last)
 
 
 def test_odd_coordinates_of_leech_and_their_negatives_have_the_same_symbols():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import reference
 import samples
-from reference_quantizers import Grid, Part, basis
+from reference_dct import Grid, basis
+from reference_quantizers import Part
 
 import qcodec
 from qcodec import InputError

@@ -1,0 +1,258 @@
+// quantize/lattice.cpp - the quantizer `lattice`: its section, the lengths of its streams, and elements.
+#include "quantize/lattice.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "core/bytes.hpp"
+#include "quantize/floats.hpp"
+#include "quantize/quantizer.hpp"
+
+namespace qc {
+namespace {
+
+using namespace lattice;
+
+constexpr std::size_t kGroup = 1024;  // coordinates that are merged at a time: they stay in L1
+constexpr std::uint64_t kNoLength = kChunk + kMaxDim;
+
+Kind kind_of(const TensorSpec& t) noexcept { return static_cast<Kind>(t.lattice); }
+State& state_of(const ChunkState& state) noexcept { return *static_cast<State*>(state.own); }
+
+Status forward(const TensorSpec&, ChunkRange range, const std::uint8_t*, const Params&, Workspace&,
+               ChunkSymbols&) {
+    return {Code::kInput, range.first, "lattice points are chosen by the caller"};
+}
+
+bool is_scale(float scale) noexcept {
+    const auto bits = std::bit_cast<std::uint32_t>(scale);
+    return bits >= 0x00800000u && bits < 0x7F800000u;
+}
+
+Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& workspace,
+            ChunkState& state) {
+    State& s = *new (workspace.get(Workspace::kParams, sizeof(State))) State{};
+    state.own = &s;
+    s.form = kForms[t.lattice];
+    s.vectors = (range.count + s.form.dim - 1) / s.form.dim;
+    QC_TRY(in.get(s.scale, "lattice: scale"));
+    if (!is_scale(s.scale)) return corrupt("lattice: scale", in.at() - sizeof s.scale);
+    state.planes = s.form.streams;
+    for (unsigned k = 0; k < s.form.streams; ++k) {
+        std::uint8_t width = 1;
+        if (k >= s.form.bit_streams) {
+            QC_TRY(in.get(width, "lattice: width"));
+            if (width < 1 || width > 8) return corrupt("lattice: width", in.at() - 1);
+        }
+        state.bits[k] = s.width[k] = width;
+    }
+    std::uint64_t escapes = 0;
+    for (unsigned k = s.form.bit_streams; k < s.form.streams; ++k) {
+        if (s.width[k] < 8) continue;
+        std::uint64_t n = 0;
+        QC_TRY(in.varint(n, "lattice: escapes"));
+        if (n > kNoLength) return corrupt("lattice: more escapes than integers", in.at() - 1);
+        s.escapes[k] = static_cast<std::size_t>(n);
+        escapes += n;
+    }
+    s.wide = escapes > 0;
+    const std::size_t at = in.at();
+    QC_TRY(in.take(4 * escapes, s.values, "lattice: escaped values"));
+    for (std::size_t i = 0; i < s.values.size(); i += 4) {
+        const auto q = load<std::int32_t>(s.values.data() + i);
+        if (q > kMaxCoordinate || q < -kMaxCoordinate) return corrupt("lattice: escaped value", at + i);
+    }
+    return kOkStatus;
+}
+
+// Lengths of the streams 2 to 4 of the Leech lattice.
+void measure_leech(State& s, const std::uint8_t* h, const std::uint8_t* c) noexcept {
+    const std::uint8_t* const weights = golay_weights();
+    for (std::size_t v = 0; v < s.vectors; ++v, c += 12) {
+        const std::uint64_t low = load<std::uint64_t>(c) * 0x0102040810204080u >> 56;
+        const std::uint64_t high = load<std::uint32_t>(c + 8) * std::uint64_t{0x10204080} >> 24 & 0xF0;
+        const std::size_t ones = weights[low | high << 4];
+        const std::size_t even = h[v] ^ 1;
+        s.length[2] += even * (23 - ones);
+        s.length[3] += even * ones;
+        s.length[4] += 23 - 23 * even;
+    }
+}
+
+Status next_plane(const TensorSpec& t, ChunkRange, ChunkState& state, unsigned k,
+                  const std::uint8_t* const* planes, std::size_t& count, unsigned& bits) noexcept {
+    State& s = state_of(state);
+    switch (kind_of(t)) {
+        case kLeech:
+            if (k == 1) s.length[1] = 12 * s.vectors;
+            if (k == 2) measure_leech(s, planes[0], planes[1]);
+            if (k == 0 || k == 5) s.length[k] = s.vectors;
+            break;
+        case kE8: s.length[k] = k == 1 ? 7 * s.vectors : s.vectors; break;
+        case kD4: s.length[k] = k == 0 ? 3 * s.vectors : s.vectors; break;
+        default: s.length[k] = s.vectors; break;
+    }
+    if (s.escapes[k] > s.length[k]) return corrupt("lattice: more escapes than integers");
+    count = s.length[k];
+    bits = s.width[k];
+    return kOkStatus;
+}
+
+// Streams with their escapes put in, where there are any.
+Status put_escapes(State& s, Workspace& workspace) noexcept {
+    std::size_t integers = 0;
+    for (unsigned k = s.form.bit_streams; k < s.form.streams; ++k) integers += s.length[k];
+    std::int32_t* to = workspace.get_as<std::int32_t>(Workspace::kEscapes, integers);
+    const std::uint8_t* value = s.values.data();
+    for (unsigned k = s.form.bit_streams; k < s.form.streams; ++k) {
+        Stream& stream = s.streams[k];
+        stream.wide = to;
+        std::size_t left = s.escapes[k];
+        const bool escapes = s.width[k] == 8;
+        for (std::size_t i = 0; i < s.length[k]; ++i) {
+            const std::uint8_t symbol = stream.symbols[i];
+            if (escapes && symbol == 0) {
+                if (left-- == 0) return corrupt("lattice: more escape symbols than values");
+                *to++ = load<std::int32_t>(value);
+                value += 4;
+            } else {
+                *to++ = symbol - stream.zero;
+            }
+        }
+        if (left != 0) return corrupt("lattice: fewer escape symbols than values");
+    }
+    return kOkStatus;
+}
+
+// Before the first element: where the entries of every class begin.
+Status start(const TensorSpec& t, State& s, const ChunkState& state, const std::uint8_t* const* planes,
+             Workspace& workspace) noexcept {
+    // A second reading of the section knows no lengths yet.
+    ChunkState again = state;
+    std::fill_n(s.length, kMaxStreams, std::size_t{0});
+    for (unsigned k = 0; k < s.form.streams; ++k) {
+        std::size_t count = 0;
+        unsigned bits = 0;
+        QC_TRY(next_plane(t, {}, again, k, planes, count, bits));
+        s.streams[k] = {planes[k], nullptr, k < s.form.bit_streams ? 0 : 1 << (s.width[k] - 1)};
+        if (s.width[k] == 8 && s.escapes[k] == 0 &&
+            std::memchr(planes[k], 0, s.length[k]) != nullptr) {
+            return corrupt("lattice: more escape symbols than values");
+        }
+    }
+    s.cursors = {};
+    s.n_left = 0;
+    if (s.wide) QC_TRY(put_escapes(s, workspace));
+    if (kind_of(t) == kE8) {
+        std::size_t odd = 0;
+        for (std::size_t v = 0; v < s.vectors; ++v) odd += planes[0][v];
+        s.cursors.free[1] = 7 * (s.vectors - odd);
+    }
+    std::size_t counts[kMaxClasses] = {};
+    if (s.wide) {
+        count_wide(kind_of(t), s, counts);
+    } else {
+        merge_of(kind_of(t)).count(s, counts);
+    }
+    for (unsigned k = 1; k < kMaxClasses; ++k) {
+        s.cursors.last[k] = s.cursors.last[k - 1] + counts[k - 1];
+    }
+    return kOkStatus;
+}
+
+[[gnu::always_inline]] inline void to_floats(const std::int16_t* x, std::size_t n, float scale,
+                                             float* out) noexcept {
+    for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<float>(x[i]) * scale;
+}
+
+using ScaleFn = void (*)(const std::int16_t* x, std::size_t n, float scale, float* out);
+
+void scale_portable(const std::int16_t* x, std::size_t n, float scale, float* out) {
+    to_floats(x, n, scale, out);
+}
+#if QC_X86
+#pragma GCC push_options
+#pragma GCC target("avx2")
+void scale_avx2(const std::int16_t* x, std::size_t n, float scale, float* out) {
+    to_floats(x, n, scale, out);
+}
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512")
+void scale_avx512(const std::int16_t* x, std::size_t n, float scale, float* out) {
+    to_floats(x, n, scale, out);
+}
+#pragma GCC pop_options
+constinit const Variants<ScaleFn> scale_points{scale_portable, scale_avx2, scale_avx512};
+#else
+constinit const Variants<ScaleFn> scale_points{scale_portable};
+#endif
+
+// The next `vectors` vectors, together at most kGroup coordinates.
+Status next_vectors(const TensorSpec& t, ChunkRange range, State& s, std::size_t vectors,
+                    float* out) noexcept {
+    const std::size_t n = vectors * s.form.dim;
+    const std::uint64_t first = range.first + s.cursors.vector * s.form.dim;
+    if (!s.wide && !t.dither) {
+        alignas(64) std::int16_t points[kGroup];
+        merge_of(kind_of(t)).next(s, s.cursors, vectors, points);
+        scale_points.pick()(points, n, s.scale, out);
+        return kOkStatus;
+    }
+    if (s.wide) {
+        std::int32_t points[kGroup];
+        if (!merge_wide(kind_of(t), s, s.cursors, vectors, points)) {
+            return corrupt("lattice: a coordinate beyond 2^24");
+        }
+        for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<float>(points[i]);
+    } else {
+        alignas(64) std::int16_t points[kGroup];
+        merge_of(kind_of(t)).next(s, s.cursors, vectors, points);
+        scale_points.pick()(points, n, 1.0f, out);
+    }
+    if (t.dither) subtract_dither(kind_of(t), t.seed, first, vectors, out);
+    for (std::size_t i = 0; i < n; ++i) out[i] *= s.scale;
+    return kOkStatus;
+}
+
+Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
+               const std::uint8_t* const* planes, std::size_t at, std::size_t n, std::uint8_t* out,
+               DType out_dtype, Workspace& workspace) noexcept {
+    State& s = state_of(state);
+    if (at == 0) QC_TRY(start(t, s, state, planes, workspace));
+    const bool direct = out_dtype == DType::kF32;
+    float* const values = direct ? reinterpret_cast<float*>(out)
+                                 : workspace.get_as<float>(Workspace::kConvert, n);
+    const std::size_t dim = s.form.dim;
+    const std::size_t group = kGroup / dim;
+    for (std::size_t done = 0; done < n;) {
+        if (s.n_left == 0 && n - done >= dim) {
+            const std::size_t vectors = std::min((n - done) / dim, group);
+            QC_TRY(next_vectors(t, range, s, vectors, values + done));
+            done += vectors * dim;
+            continue;
+        }
+        if (s.n_left == 0) {
+            QC_TRY(next_vectors(t, range, s, 1, s.left));
+            s.n_left = dim;
+        }
+        const std::size_t some = std::min(s.n_left, n - done);
+        std::copy_n(s.left + dim - s.n_left, some, values + done);
+        s.n_left -= some;
+        done += some;
+    }
+    if (!direct) from_f32.pick()(values, n, out, out_dtype);
+    return kOkStatus;
+}
+
+Status finish(const ChunkState&) noexcept { return kOkStatus; }
+
+bool never_rotated(const TensorSpec&) noexcept { return false; }
+
+constexpr QuantizerKernel kLattice{"lattice",     4,       forward, open,    inverse,   finish,
+                                   never_rotated, nullptr, nullptr, nullptr, next_plane};
+const RegisterQuantizer registered{kLattice};
+
+}  // namespace
+}  // namespace qc

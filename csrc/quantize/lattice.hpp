@@ -1,0 +1,90 @@
+// quantize/lattice.hpp - what the parts of the quantizer `lattice` hand to each other: FORMAT.md, "lattice".
+//
+// The integers of a chunk come in streams, sorted by classes that follow from the streams before. Merging
+// puts them back in the order of vectors, a group of vectors at a time, with one cursor for each class.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "quantize/quantizer.hpp"
+#include "simd/isa.hpp"
+
+namespace qc::lattice {
+
+enum Kind : unsigned { kNone, kZ, kD4, kE8, kLeech };
+
+inline constexpr unsigned kMaxStreams = 6;
+inline constexpr unsigned kMaxClasses = 6;  // of one stream
+inline constexpr unsigned kMaxDim = 24;
+inline constexpr std::int32_t kMaxCoordinate = 1 << 24;
+
+struct Form {
+    unsigned dim;
+    unsigned streams;
+    unsigned bit_streams;  // the first ones
+};
+inline constexpr Form kForms[] = {{1, 0, 0}, {1, 1, 0}, {4, 2, 0}, {8, 3, 1}, {24, 6, 2}};
+
+// Symbols are integers + `zero`; `wide`, where escapes have been put in, has the integers themselves.
+struct Stream {
+    const std::uint8_t* symbols = nullptr;
+    const std::int32_t* wide = nullptr;
+    std::int32_t zero = 0;
+};
+
+// Where the next entry of each class stands in its stream. Which classes there are, is up to the lattice.
+struct Cursors {
+    std::size_t vector = 0;              // the next one
+    std::size_t free[3] = {};
+    std::size_t last[kMaxClasses] = {};
+};
+
+// A chunk on its way out, in slot kParams.
+struct State {
+    Form form;
+    float scale;
+    std::size_t vectors;
+    unsigned width[kMaxStreams];
+    std::size_t escapes[kMaxStreams];
+    std::span<const std::uint8_t> values;   // of escapes, i32 each
+    std::size_t length[kMaxStreams];
+    Stream streams[kMaxStreams];
+    bool wide;                              // some stream has escapes
+    Cursors cursors;
+    std::size_t n_left;                     // elements of the last vector that the last call had no room for
+    float left[kMaxDim];
+};
+
+// Coordinates of the next n vectors, which the cursors then have passed; |x| < 2^11.
+//   requires  streams without escapes; kPlaneSlack bytes may be read behind each
+using MergeFn = void (*)(const State&, Cursors&, std::size_t n, std::int16_t* out);
+
+// How many of all vectors have their last coordinate in each class.
+using CountFn = void (*)(const State&, std::size_t* counts);
+
+struct Merge {
+    MergeFn next;
+    CountFn count;
+};
+
+const Merge& merge_of(Kind kind) noexcept;       // of the active instruction set
+extern const Merge kMergePortable[5];
+#if QC_X86
+extern const Merge kMergeAvx512[5];  // null where the portable one is used
+#endif
+
+// The same with escapes. False where a coordinate is beyond 2^24.
+bool merge_wide(Kind kind, const State&, Cursors&, std::size_t n, std::int32_t* out);
+void count_wide(Kind kind, const State&, std::size_t* counts);
+
+// Bit i of entry m: coordinate i of the codeword of the Golay code that begins with the twelve bits m.
+const std::uint32_t* golay_words() noexcept;
+// How many of its coordinates 0 .. 22 are ones.
+const std::uint8_t* golay_weights() noexcept;
+
+// x[i] -= u[i] for whole vectors that begin with element `first` of the tensor.
+void subtract_dither(Kind kind, std::uint64_t seed, std::uint64_t first, std::size_t vectors, float* x);
+
+}  // namespace qc::lattice

@@ -1,0 +1,206 @@
+// quantize/lattice_merge.cpp - streams of integers to lattice points, one vector after the other.
+//
+// Written once for symbols and for streams with escapes; vector code stands in lattice_avx512.cpp.
+#include <array>
+#include <bit>
+
+#include "core/bytes.hpp"
+#include "quantize/lattice.hpp"
+
+namespace qc::lattice {
+namespace {
+
+constexpr std::uint32_t kGolayRows[12] = {0xC75001, 0x49F002, 0xD4B004, 0x6E3008, 0x9B3010, 0xB66020,
+                                          0xECC040, 0x1ED080, 0x3DA100, 0x7B4200, 0xB1D400, 0xE3A800};
+
+constexpr std::array<std::uint32_t, 4096> make_words() {
+    std::array<std::uint32_t, 4096> words{};
+    for (unsigned m = 1; m < 4096; ++m) {
+        words[m] = words[m & (m - 1)] ^ kGolayRows[std::countr_zero(m)];
+    }
+    return words;
+}
+constexpr std::array<std::uint32_t, 4096> kWords = make_words();
+
+constexpr std::array<std::uint8_t, 4096> make_weights() {
+    std::array<std::uint8_t, 4096> weights{};
+    for (unsigned m = 0; m < 4096; ++m) {
+        weights[m] = static_cast<std::uint8_t>(std::popcount(kWords[m] & 0x7FFFFFu));
+    }
+    return weights;
+}
+constexpr std::array<std::uint8_t, 4096> kWeights = make_weights();
+
+struct Symbols {
+    explicit Symbols(const Stream& s) : at(s.symbols), zero(s.zero) {}
+    std::int32_t operator[](std::size_t i) const { return at[i] - zero; }
+    const std::uint8_t* at;
+    std::int32_t zero;
+};
+
+struct Wide {
+    explicit Wide(const Stream& s) : at(s.wide) {}
+    std::int32_t operator[](std::size_t i) const { return at[i]; }
+    const std::int32_t* at;
+};
+
+unsigned bit_of(const State& s, unsigned stream, std::size_t i) { return s.streams[stream].symbols[i]; }
+
+// Each takes the next vector: all but the last coordinate, and returns the class that its entry of the
+// last stream is in; `finish` then has that entry.
+
+struct Z {
+    static constexpr unsigned kDim = 1;
+    static constexpr unsigned kLast = 0;
+    template <class R>
+    static unsigned free(const State&, Cursors&, const std::array<R, kMaxStreams>&, std::int32_t*) {
+        return 0;
+    }
+    static void finish(unsigned, std::int32_t m, std::int32_t* x) { x[0] = m; }
+};
+
+struct D4 {
+    static constexpr unsigned kDim = 4;
+    static constexpr unsigned kLast = 1;
+    template <class R>
+    static unsigned free(const State&, Cursors& at, const std::array<R, kMaxStreams>& in, std::int32_t* x) {
+        for (unsigned i = 0; i < 3; ++i) x[i] = in[0][at.free[0] + i];
+        at.free[0] += 3;
+        return (x[0] ^ x[1] ^ x[2]) & 1;
+    }
+    static void finish(unsigned p, std::int32_t m, std::int32_t* x) {
+        x[3] = 2 * m + static_cast<std::int32_t>(p);
+    }
+};
+
+struct E8 {
+    static constexpr unsigned kDim = 8;
+    static constexpr unsigned kLast = 2;
+    template <class R>
+    static unsigned free(const State& s, Cursors& at, const std::array<R, kMaxStreams>& in, std::int32_t* x) {
+        const unsigned h = bit_of(s, 0, at.vector);
+        const std::size_t from = at.free[h];
+        at.free[h] += 7;
+        std::int32_t sum = 0;
+        for (unsigned i = 0; i < 7; ++i) {
+            const std::int32_t z = in[1][from + i];
+            sum ^= z;
+            x[i] = 2 * z + static_cast<std::int32_t>(h);
+        }
+        return 2 * h + static_cast<unsigned>(sum & 1);
+    }
+    static void finish(unsigned k, std::int32_t m, std::int32_t* x) {
+        x[7] = 2 * (2 * m + static_cast<std::int32_t>(k & 1)) + static_cast<std::int32_t>(k >> 1);
+    }
+};
+
+struct Leech {
+    static constexpr unsigned kDim = 24;
+    static constexpr unsigned kLast = 5;
+    template <class R>
+    static unsigned free(const State& s, Cursors& at, const std::array<R, kMaxStreams>& in, std::int32_t* x) {
+        const unsigned h = bit_of(s, 0, at.vector);
+        unsigned m = 0;
+        for (unsigned i = 0; i < 12; ++i) m |= bit_of(s, 1, 12 * at.vector + i) << i;
+        const std::uint32_t c = kWords[m];
+        std::int32_t sum = static_cast<std::int32_t>(h);
+        for (unsigned i = 0; i < 23; ++i) {
+            const unsigned ci = c >> i & 1;
+            const unsigned k = h != 0 ? 2 : ci;
+            const std::int32_t y = in[2 + k][at.free[k]++];
+            x[i] = place(h, ci, y);
+            sum ^= x[i] >> 2;
+        }
+        const unsigned c23 = c >> 23;
+        const unsigned p = (static_cast<unsigned>(sum) ^ (h & c23)) & 1;
+        // What `finish` must know of the vector.
+        x[23] = static_cast<std::int32_t>(2 * h + c23);
+        return 3 * p + (h != 0 ? 2 : c23);
+    }
+    static void finish(unsigned k, std::int32_t m, std::int32_t* x) {
+        const std::int32_t y = 2 * m + static_cast<std::int32_t>(k >= 3);
+        x[23] = place(static_cast<unsigned>(x[23]) >> 1, static_cast<unsigned>(x[23]) & 1, y);
+    }
+    static std::int32_t place(unsigned h, unsigned c, std::int32_t y) {
+        const std::int32_t z = (h & c) != 0 ? -1 - y : y;
+        return static_cast<std::int32_t>(h + 2 * c) + 4 * z;
+    }
+};
+
+template <class R>
+std::array<R, kMaxStreams> readers(const State& s) {
+    return {R(s.streams[0]), R(s.streams[1]), R(s.streams[2]),
+            R(s.streams[3]), R(s.streams[4]), R(s.streams[5])};
+}
+
+// requires  integers of magnitude up to 2^24, so coordinates fit 32 bits
+template <class L, class R, class T>
+bool next(const State& s, Cursors& at, std::size_t n, T* out) {
+    const auto in = readers<R>(s);
+    bool beyond = false;
+    for (std::size_t v = 0; v < n; ++v, ++at.vector, out += L::kDim) {
+        std::int32_t x[L::kDim];
+        const unsigned k = L::free(s, at, in, x);
+        L::finish(k, in[L::kLast][at.last[k]++], x);
+        for (unsigned i = 0; i < L::kDim; ++i) {
+            out[i] = static_cast<T>(x[i]);
+            beyond |= x[i] > kMaxCoordinate || x[i] < -kMaxCoordinate;
+        }
+    }
+    return !beyond;
+}
+
+template <class L, class R>
+void count(const State& s, std::size_t* counts) {
+    const auto in = readers<R>(s);
+    Cursors at = s.cursors;
+    for (; at.vector < s.vectors; ++at.vector) {
+        std::int32_t x[L::kDim];
+        ++counts[L::free(s, at, in, x)];
+    }
+}
+
+template <class L>
+void next_symbols(const State& s, Cursors& at, std::size_t n, std::int16_t* out) {
+    next<L, Symbols>(s, at, n, out);
+}
+
+template <class L>
+constexpr Merge kPortable{next_symbols<L>, count<L, Symbols>};
+
+}  // namespace
+
+const Merge kMergePortable[5] = {{}, kPortable<Z>, kPortable<D4>, kPortable<E8>, kPortable<Leech>};
+
+const std::uint32_t* golay_words() noexcept { return kWords.data(); }
+
+const std::uint8_t* golay_weights() noexcept { return kWeights.data(); }
+
+const Merge& merge_of(Kind kind) noexcept {
+#if QC_X86
+    if (active_isa() >= Isa::kAvx512 && kMergeAvx512[kind].next != nullptr) return kMergeAvx512[kind];
+#endif
+    return kMergePortable[kind];
+}
+
+bool merge_wide(Kind kind, const State& s, Cursors& at, std::size_t n, std::int32_t* out) {
+    switch (kind) {
+        case kZ: return next<Z, Wide>(s, at, n, out);
+        case kD4: return next<D4, Wide>(s, at, n, out);
+        case kE8: return next<E8, Wide>(s, at, n, out);
+        case kLeech: return next<Leech, Wide>(s, at, n, out);
+        case kNone: break;
+    }
+    return false;
+}
+
+void count_wide(Kind kind, const State& s, std::size_t* counts) {
+    switch (kind) {
+        case kD4: return count<D4, Wide>(s, counts);
+        case kE8: return count<E8, Wide>(s, counts);
+        case kLeech: return count<Leech, Wide>(s, counts);
+        default: counts[0] = s.vectors;
+    }
+}
+
+}  // namespace qc::lattice
