@@ -8,7 +8,17 @@ from qcodec import registry
 
 # Options of each quantizer that between them reach every branch of its section and grid.
 OPTIONS = {
+    "dithered": ["(step=0.3)", "(step=0.01, seed=5)", "(step=1e-05, seed=3, wiener=True)"],
     "e8p": ["", "(axis=0)", "(group=100)"],
+    "kmeans": [
+        "(k=16)",
+        "(k=3)",
+        "(k=200)",
+        "(k=5, axis=0)",
+        "(k=4, group=100)",
+        "(k=8, keep_zeros=True)",
+        "(k=16, rate=0.05)",
+    ],
     "lattice": [
         "('z', step=0.3)",
         "('d4', step=0.3)",
@@ -21,6 +31,8 @@ OPTIONS = {
         "('e8', step=0.3, dither=True, seed=9000000000)",
     ],
     "lossless": [""],
+    "rounded": ["", "(mantissa=0)"],
+    "ternary": ["", "(sparsity=1.0)"],
     "uniform": [
         *(f"(bits={bits})" for bits in (1, 2, 3, 4, 5, 6, 7, 8, 16)),
         "(bits=1, symmetric=False)",
@@ -42,8 +54,6 @@ OPTIONS = {
         "(bits=4, clip='mse')",
         "(bits=3, group=32, clip='mse')",
     ],
-    "dithered": ["(step=0.3)", "(step=0.01, seed=5)", "(step=1e-05, seed=3, wiener=True)"],
-    "rounded": ["", "(mantissa=0)"],
 }
 TRANSFORMED = [
     "dct | uniform(bits=4)",
@@ -54,7 +64,15 @@ TRANSFORMED = [
 ]
 QUANTIZERS = [name + options for name in OPTIONS for options in OPTIONS[name]] + TRANSFORMED
 CODERS = sorted(registry.stages("coder"))
-CODECS = [f"{quantizer} | {coder}" for quantizer in QUANTIZERS for coder in CODERS]
+# Every quantizer meets every coder; the oldest two with all their options.
+CODECS = [
+    f"{quantizer} | {coder}"
+    for quantizer in QUANTIZERS
+    for coder in CODERS
+    if coder == "rans"
+    or quantizer.startswith(("lossless", "uniform"))
+    or quantizer in [name + options[0] for name, options in OPTIONS.items()]
+]
 LOSSY = [codec for codec in CODECS if not codec.startswith("lossless")]
 SHAPES = [
     (), (0,), (3, 0, 2), (1,), (1, 1, 1), (2,), (7,), (8,), (9,), (15, 17), (63,), (64,), (65,),

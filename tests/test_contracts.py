@@ -132,10 +132,16 @@ def test_lossless_keeps_payloads_of_nan_negative_zeros_and_subnormals(isa, coder
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(
     "codec",
-    [c for c in samples.LOSSY if not re.search(r"bits=1\)|^(dct|lattice|e8p)|rdo|dead_zone", c)],
+    [
+        c
+        for c in samples.LOSSY
+        if re.match("uniform|dithered", c)
+        and not re.search(r"bits=1\)|rdo|dead_zone|clip|wiener", c)
+    ],
 )
 def test_error_stays_within_half_a_step(codec, dtype):
-    # Half a step; the step is up to 2^-8 larger than fitted, so that 16 bits hold it. To that come
+    # Half a step; the step is up to 2^-8 larger than fitted, so that 16 bits hold it, or the 32nd
+    # part of an octave where groups are short and it is a code. To that come
     # the roundings to the dtype, to float32 and of the product. Groups below 2^-126 become zeros.
     quantizer = qcodec.parse(codec).quantizer
     w = samples.weights(dtype, (64, 125), seed=1)
@@ -158,7 +164,7 @@ def test_error_stays_within_half_a_step(codec, dtype):
                 fitted = (part.max(axis=1) - part.min(axis=1)) / (2**quantizer.bits - 1)
                 fitted = np.maximum(fitted, np.abs(part).max(axis=1) / (2**23 - 2**16))
             steps.append(np.broadcast_to(fitted[:, None], part.shape))
-        step = np.concatenate([s.ravel() for s in steps]) * (1 + 2**-8) + 2.0**-126
+        step = np.concatenate([s.ravel() for s in steps]) * 2 ** (1 / 32) + 2.0**-126
         step = step.reshape((125, 64)).T if quantizer.axis == -1 else step.reshape(w.shape)
     rounding = {"F16": 2.0**-11, "BF16": 2.0**-8, "F32": 2.0**-23, "F64": 2.0**-23}[dtype]
     flushed = 2.0**-126 * 2**16 if quantizer.step is None else 0

@@ -19,8 +19,8 @@ class Dithered(Quantizer):
     """A pseudo-random offset, added before rounding, is subtracted again after it.
 
     ``q = round(w / step + u)`` decodes to ``(q - u) * step``, with u uniform between -1/2 and 1/2
-    and known from seed and element alone. The error is uniform, independent of the weight, and its mean
-    square ``step**2 / 12`` at every rate: no weight is treated worse for where it lies.
+    and known from seed and element alone. The error is uniform, independent of the weight, and its
+    mean square ``step**2 / 12`` at every rate: no weight is treated worse for where it lies.
 
     Parameters
     ----------

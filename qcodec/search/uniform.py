@@ -166,7 +166,7 @@ def _price(counts: npt.NDArray[np.int64], prior: float, rates: F32) -> None:
                 share[size] += share[s]
                 share[s] = 0.0
         _normalise(share, frequency)
-        escape = escape_bits + 8 - log2(float(max(frequency[size], 1)))
+        escape = escape_bits + 8 - log2(float(frequency[size]) if frequency[size] > 0 else 1.0)
         for s in range(size):
             rates[k, s] = 8 - log2(frequency[s]) if frequency[s] > 0 else escape
 
