@@ -41,7 +41,7 @@ class Rounded(Quantizer):
     >>> import numpy as np, qcodec
     >>> w = np.array([1.0, 1.03, 1e-20, -3.9], dtype=np.float32)
     >>> qcodec.decode(qcodec.encode(w, qcodec.Rounded(mantissa=3)))
-    array([ 1.0000000e+00,  1.0000000e+00,  9.9262040e-21, -4.0000000e+00],
+    array([ 1.0000000e+00,  1.0000000e+00,  1.0164395e-20, -4.0000000e+00],
           dtype=float32)
     """
 

@@ -36,7 +36,11 @@ def test_codec_without_new_options_has_the_config_of_1_0():
     )
 
 
-@pytest.mark.parametrize("name", [name for name in make.FILES if name.startswith("1.0")])
+# Short groups have scales as codes since 1.1.
+UNCHANGED = [n for n in make.FILES if n.startswith("1.0") and "bits8-affine" not in n]
+
+
+@pytest.mark.parametrize("name", UNCHANGED)
 def test_chunks_without_new_options_are_those_of_1_0(name):
     was = forge.take_apart((GOLDEN / f"{name}.qc").read_bytes())
     now = forge.take_apart(qcodec.encode(make.golden_tensor(name), make.FILES[name]))
