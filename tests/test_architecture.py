@@ -50,6 +50,7 @@ LAYERS = [
     {"files"},
     {"blob"},
     {"__init__"},
+    {"traffic"},
     {"io", "torch"},
     {"demo"},
     {"cli"},
@@ -129,6 +130,7 @@ C_LAYERS = {
     "transform": {"core", "simd", "transform"},
     "quantize": {"core", "simd", "quantize"},
     "entropy": {"core", "simd", "entropy"},
+    "traffic": {"core", "simd", "quantize", "entropy", "traffic"},
     "pipeline": {"core", "simd", "transform", "quantize", "entropy", "pipeline"},
 }
 
