@@ -1,4 +1,4 @@
-"""3LC: a gradient in a fraction of a bit per value. Kernels: ``csrc/traffic/``; law: ``WIRE.md``."""
+"""3LC: gradients in a fraction of a bit per value. Kernels: ``csrc/traffic/``; law: ``WIRE.md``."""
 
 import threading
 from collections.abc import Mapping
@@ -48,8 +48,9 @@ class ThreeLC:
 
     Notes
     -----
-    Messages and residuals are equal bit by bit on every machine. They carry no checksum: a damaged message
-    is refused or decodes to other values, but never harms. Threads that share a context take turns.
+    Messages and residuals are equal bit by bit on every machine. Messages carry no checksum: a
+    damaged one is refused or decodes to other values, but never harms. Threads that share a context
+    take turns.
 
     References
     ----------
@@ -70,7 +71,10 @@ class ThreeLC:
     """
 
     def __init__(
-        self, shape: int | tuple[int, ...] | list[int], sparsity: float = 1.75, dtype: str = "float32"
+        self,
+        shape: int | tuple[int, ...] | list[int],
+        sparsity: float = 1.75,
+        dtype: str = "float32",
     ) -> None:
         if dtype not in _DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}")
@@ -81,7 +85,8 @@ class ThreeLC:
         try:
             self._residual = np.zeros(self._shape, np.float32)
         except (MemoryError, ValueError):
-            raise LimitError(f"a residual of shape {self._shape} does not fit into memory") from None
+            what = f"a residual of shape {self._shape}"
+            raise LimitError(f"{what} does not fit into memory") from None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -125,8 +130,8 @@ class ThreeLC:
         Raises
         ------
         InputError
-            Another shape or dtype, or gradient + residual is not finite, or `out` is too small for any
-            message. The context is unchanged.
+            Another shape or dtype, or gradient + residual is not finite, or `out` has fewer than
+            `max_bytes`. The context is unchanged.
         """
         array = as_array(gradient, "gradient")
         code = _DTYPES[self._dtype]
@@ -211,7 +216,8 @@ class ThreeLC:
         names = {numpy_dtype(code): name for name, code in _DTYPES.items()}
         if out is not None:
             if out.dtype not in names or not out.flags.writeable:
-                raise InputError(f"out must be a writable float32 or bfloat16 array, not {out.dtype}")
+                what = f"out is {'' if out.flags.writeable else 'read-only '}{out.dtype}"
+                raise InputError(f"{what}, and must be writable float32 or bfloat16")
             if out.shape != shape:
                 raise CorruptError(f"the message has shape {shape}, out {out.shape}")
             dtype = names[out.dtype]
@@ -255,8 +261,8 @@ class ThreeLC:
         Raises
         ------
         InputError
-            Another version, shape or dtype, a residual that is not finite, missing or foreign keys. The
-            context is unchanged.
+            Another version, shape or dtype, a residual that is not finite, missing or foreign
+            keys. The context is unchanged.
         """
         if set(state) != _STATE_KEYS:
             raise InputError(f"the state has keys {sorted(state)}, not {sorted(_STATE_KEYS)}")
