@@ -333,6 +333,8 @@ def test_code_of_the_readme_runs(tmp_path):
 
 @pytest.mark.parametrize("name", [name for name, _ in modules() if not name.endswith("__main__")])
 def test_examples_in_docstrings_are_right(name):
+    if part_of(name) == "torch":
+        pytest.importorskip("torch", reason="torch is not installed")
     results = doctest.testmod(importlib.import_module(name))
     assert results.failed == 0
 
