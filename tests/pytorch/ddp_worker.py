@@ -1,7 +1,7 @@
 """One rank of a short training with the hook: ``ddp_worker.py MODE RANK WORLD FOLDER``.
 
-MODE: ``train``; or what rank 1 does in step 3: ``dead`` leaves at once, ``stuck`` sleeps, ``nan`` has a
-gradient that is not finite. Writes ``RANK.json``.
+MODE: ``train``; or what rank 1 does in step 3: ``dead`` leaves at once, ``stuck`` sleeps, ``nan``
+has a gradient that is not finite. Writes ``RANK.json``.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ import torch.distributed as dist
 STEPS = 12
 TIMEOUT = 4.0
 SPARSITY = 1.5
+RATE = 0.4
 
 
 def network():
@@ -49,7 +50,7 @@ def main(mode, rank, world, folder):
     ddp = torch.nn.parallel.DistributedDataParallel(net, bucket_cap_mb=0.008)
     state = ThreeLCState(sparsity=SPARSITY, timeout=TIMEOUT)
     ddp.register_comm_hook(state, three_lc_hook)
-    optimizer = torch.optim.SGD(ddp.parameters(), lr=0.2, momentum=0.9)
+    optimizer = torch.optim.SGD(ddp.parameters(), lr=RATE, momentum=0.9)
     x, y = batch(rank)
     report = {"digests": [], "losses": []}
     began = time.monotonic()

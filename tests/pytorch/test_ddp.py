@@ -60,7 +60,7 @@ def simulated(world):
     """The same training in one process: a network, and a context for each rank and parameter."""
     net = ddp_worker.network()
     parameters = list(net.parameters())
-    optimizer = torch.optim.SGD(parameters, lr=0.2, momentum=0.9)
+    optimizer = torch.optim.SGD(parameters, lr=ddp_worker.RATE, momentum=0.9)
     contexts = [
         [ThreeLC(tuple(p.shape), ddp_worker.SPARSITY) for p in parameters] for _ in range(world)
     ]
@@ -112,7 +112,7 @@ def test_rank_that_is_lost_is_a_clear_error_within_the_timeout(tmp_path, mode):
     assert len(report["digests"]) == 3
     assert "3LC, bucket 0: rank 0 of 2 has lost the others" in text
     assert "dead, stuck or out of step" in text
-    assert name in ("ExchangeError", "RuntimeError")
+    assert name == "ExchangeError"
     assert seconds < ddp_worker.TIMEOUT + 2
     assert time.monotonic() - began < PATIENCE
 
