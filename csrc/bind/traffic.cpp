@@ -3,6 +3,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <cstring>
+#include <optional>
 #include <vector>
 
 #include "bind/arrays.hpp"
@@ -19,8 +21,10 @@ DType traffic_dtype(std::uint8_t code) {
     return dtype;
 }
 
-py::bytes three_lc_encode(const std::vector<std::uint64_t>& dims, const Bytes& gradient,
-                          std::uint8_t dtype, float sparsity, Flat<float>& residual) {
+// The message, or its length where the caller has memory for it.
+py::object three_lc_encode(const std::vector<std::uint64_t>& dims, const Bytes& gradient,
+                           std::uint8_t dtype, float sparsity, Flat<float>& residual,
+                           std::optional<Bytes> out) {
     const DType from = traffic_dtype(dtype);
     const auto in = view(gradient);
     const auto left = writable(residual);
@@ -37,7 +41,10 @@ py::bytes three_lc_encode(const std::vector<std::uint64_t>& dims, const Bytes& g
     }
     check(status);
     const auto bytes = buffer.bytes();
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    if (!out) return py::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    require(bytes.size() <= static_cast<std::size_t>(out->size()), "out is too small");
+    std::memcpy(out->mutable_data(), bytes.data(), bytes.size());
+    return py::int_(bytes.size());
 }
 
 py::tuple three_lc_header(const Bytes& bytes) {
@@ -67,7 +74,7 @@ void three_lc_decode(const Bytes& bytes, Bytes& out, std::uint8_t dtype) {
 
 void add_traffic(py::module_& m) {
     m.def("three_lc_encode", &three_lc_encode, py::arg("dims"), py::arg("gradient").noconvert(),
-          py::arg("dtype"), py::arg("sparsity"), py::arg("residual").noconvert());
+          py::arg("dtype"), py::arg("sparsity"), py::arg("residual").noconvert(), py::arg("out").noconvert());
     m.def("three_lc_header", &three_lc_header, py::arg("bytes").noconvert());
     m.def("three_lc_decode", &three_lc_decode, py::arg("bytes").noconvert(),
           py::arg("out").noconvert(), py::arg("dtype"));

@@ -19,8 +19,9 @@ namespace {
 
 constexpr std::uint32_t kInfinity = 0x7F800000;
 
-// Bytes whose digits are collected before their runs are coded: a page of float32 from each part.
-constexpr std::size_t kBlock = 4096;
+// Bytes whose digits are collected before their runs are coded: many pages of each part in a row suit
+// the prefetchers, and the bytes must stay in L1.
+constexpr std::size_t kBlock = 16384;
 // Fractions of which all five digits are written before the next ones are read.
 constexpr std::size_t kDecodeBlock = 16384;
 // Smaller outputs are wanted in the cache.

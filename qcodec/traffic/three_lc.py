@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -142,21 +142,21 @@ class ThreeLC:
         target = None if out is None else _target(out, self.max_bytes)
         try:
             with self._lock:
-                message: bytes = _core.three_lc_encode(
+                made = _core.three_lc_encode(
                     self._shape,
                     flat_bytes(array),
                     DTYPE_CODES[code],
                     self._sparsity,
                     self._residual.reshape(-1),
+                    None if target is None else np.frombuffer(target, np.uint8),
                 )
         except _core.KernelError as failure:
             code_, at, reason, _ = failure.args
             place = ", ".join(str(k) for k in np.unravel_index(at, self._shape))
             raise _ERRORS[code_](f"element [{place}]: {reason}") from None
-        if target is None:
-            return message
-        target[: len(message)] = message
-        return target[: len(message)]
+        if target is None or isinstance(made, bytes):
+            return cast(bytes, made)
+        return target[:made]
 
     @property
     def max_bytes(self) -> int:
