@@ -177,8 +177,10 @@ Status encode(std::span<const std::uint64_t> dims, const std::uint8_t* gradient,
         for (std::size_t k = 0; k < 5; ++k) {
             const std::size_t from_element = k * part + first;
             const std::size_t inside = from_element < n ? std::min(m, n - from_element) : 0;
-            kernel.digits(gradient + from_element * item, from, residual + from_element, inside,
-                          step, bytes);
+            if (inside != 0) {
+                kernel.digits(gradient + from_element * item, from, residual + from_element,
+                              inside, step, bytes);
+            }
             for (std::size_t i = inside; i < m; ++i) {
                 bytes[i] = static_cast<std::uint8_t>(3 * bytes[i] + 1);
             }

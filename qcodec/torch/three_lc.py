@@ -291,7 +291,8 @@ class ThreeLCState:
         """The average in the order of ranks, so that it is the same on all of them."""
         if self._scratch.shape[1] < n:
             self._scratch = np.empty((2, n), np.float32)
-        total, values = self._scratch[:, :n]
+        total: npt.NDArray[np.float32] = self._scratch[0, :n]
+        values: npt.NDArray[np.float32] = self._scratch[1, :n]
         for rank, payload in enumerate(payloads):
             target = values if rank else total
             at = 0
