@@ -50,6 +50,7 @@ LAYERS = [
     {"files"},
     {"blob"},
     {"__init__"},
+    {"traffic"},
     {"io", "torch"},
     {"demo"},
     {"cli"},
@@ -129,6 +130,7 @@ C_LAYERS = {
     "transform": {"core", "simd", "transform"},
     "quantize": {"core", "simd", "quantize"},
     "entropy": {"core", "simd", "entropy"},
+    "traffic": {"core", "simd", "quantize", "entropy", "traffic"},
     "pipeline": {"core", "simd", "transform", "quantize", "entropy", "pipeline"},
 }
 
@@ -334,6 +336,8 @@ def test_code_of_the_readme_runs(tmp_path):
 
 @pytest.mark.parametrize("name", [name for name, _ in modules() if not name.endswith("__main__")])
 def test_examples_in_docstrings_are_right(name):
+    if part_of(name) == "torch":
+        pytest.importorskip("torch", reason="torch is not installed")
     results = doctest.testmod(importlib.import_module(name))
     assert results.failed == 0
 

@@ -312,10 +312,23 @@ Status finish(const ChunkState& state) noexcept {
                : corrupt("uniform: fewer escape symbols than values");
 }
 
+bool point_table(ChunkState& state, DType to, Workspace& workspace, SymbolTable& table) noexcept {
+    if (state.shifts.empty() || !state.escapes.empty()) return false;
+    table = {shifted_table(state, to, workspace), 1u << state.width};
+    return true;
+}
+
 bool never_rotated(const TensorSpec&) noexcept { return false; }
 
-constexpr QuantizerKernel kUniform{"uniform",     2, forward, open_uniform, inverse, finish,
-                                   never_rotated, fused_runs};
+constexpr QuantizerKernel kUniform{.name = "uniform",
+                                   .id = 2,
+                                   .forward = forward,
+                                   .open = open_uniform,
+                                   .inverse = inverse,
+                                   .finish = finish,
+                                   .rotated_planes = never_rotated,
+                                   .runs = fused_runs,
+                                   .table = point_table};
 const RegisterQuantizer registered{kUniform};
 
 }  // namespace
