@@ -44,6 +44,18 @@ QUANTIZERS_1_1 = {
     "rdo-profile": ("uniform(step=0.25, rdo=0.1, profile=True)", (6, 5, 3, 3)),
     "dct-rdo-profile": ("dct | uniform(step=0.25, rdo=0.1, profile=True)", (6, 5, 3, 3)),
     "dead-zone": ("uniform(step=0.5, dead_zone=0.25)", (10, 80)),
+    "scale-codes": ("uniform(bits=4, group=16, clip='mse')", (10, 80)),
+    "dithered": ("dithered(step=0.25, seed=7)", (10, 81)),
+    "dithered-wiener": ("dithered(step=1.0, seed=5000000000, wiener=True)", (10, 80)),
+    "rounded": ("rounded(mantissa=3)", (10, 80)),
+    "kmeans": ("kmeans(k=16)", (10, 80)),
+    "kmeans-groups": ("kmeans(k=5, group=100)", (10, 81)),
+    "ternary": ("ternary", (10, 80)),
+    "lattice-z": ("lattice('z', step=0.25)", (10, 80)),
+    "lattice-d4-dither": ("lattice('d4', step=0.25, dither=True, seed=3)", (10, 81)),
+    "lattice-e8": ("lattice('e8', step=0.25)", (10, 81)),
+    "lattice-leech": ("lattice('leech', step=0.25, rdo=0.05)", (10, 81)),
+    "e8p": ("e8p(axis=0)", (10, 81)),
 }
 CODERS = {version: ["bitpack", "huffman", "rans", "zero_run"] for version in ("1.0", "1.1")}
 FILES = {
