@@ -15,7 +15,7 @@ from qcodec.errors import (
     UnsupportedError,
 )
 from qcodec.files import load_file, save_file
-from qcodec.pipeline import Bitpack, Codec, Dct, Dithered, Huffman, Lossless, Rans, Uniform, ZeroRun, parse
+from qcodec.pipeline import Bitpack, Bloomier, Codec, Dct, Dithered, Huffman, Lossless, Rans, Uniform, ZeroRun, parse
 from qcodec.reading import safe_open
 from qcodec.recipe import Recipe, Rule
 
@@ -23,6 +23,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "Bitpack",
+    "Bloomier",
     "Codec",
     "CorruptError",
     "Dct",

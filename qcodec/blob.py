@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from typing import Any, overload
+from typing import Any, Literal, overload
 
+import numpy as np
 import numpy.typing as npt
 
 from qcodec._arrays import as_array
@@ -17,18 +18,37 @@ from qcodec.recipe import as_codec
 
 @overload
 def encode(
-    array: npt.ArrayLike, codec: object = "lossless", threads: int | None = None, out: None = None
+    array: npt.ArrayLike,
+    codec: object = "lossless",
+    threads: int | None = None,
+    out: None = None,
+    return_errors: Literal[False] = False,
 ) -> bytes: ...
 @overload
 def encode(
-    array: npt.ArrayLike, codec: object = "lossless", threads: int | None = None, *, out: Any
+    array: npt.ArrayLike,
+    codec: object = "lossless",
+    threads: int | None = None,
+    *,
+    out: Any,
+    return_errors: Literal[False] = False,
 ) -> memoryview: ...
+@overload
 def encode(
     array: npt.ArrayLike,
     codec: object = "lossless",
     threads: int | None = None,
     out: Any = None,
-) -> bytes | memoryview:
+    *,
+    return_errors: Literal[True],
+) -> tuple[bytes | memoryview, npt.NDArray[np.int64]]: ...
+def encode(
+    array: npt.ArrayLike,
+    codec: object = "lossless",
+    threads: int | None = None,
+    out: Any = None,
+    return_errors: bool = False,
+) -> bytes | memoryview | tuple[bytes | memoryview, npt.NDArray[np.int64]]:
     """One array as a self-contained blob: a .qc file in memory with one tensor called "".
 
     Parameters
@@ -41,11 +61,16 @@ def encode(
         Default: all CPUs that the process may use.
     out : writable bytes-like, optional
         Where to encode to. Reused memory saves the first touch of fresh pages.
+    return_errors : bool, default False
+        Return as well which elements a lossy coder gets wrong.
 
     Returns
     -------
-    bytes or memoryview
-        The blob: new bytes, or the part of `out` that it takes.
+    blob : bytes or memoryview
+        New bytes, or the part of `out` that it takes.
+    errors : ndarray of int64, only with `return_errors`
+        Numbers of the elements, in C order and ascending, whose symbols decode to others than they
+        had; empty where the coder loses nothing. The quantizer's own errors are not among them.
 
     Raises
     ------
@@ -54,9 +79,12 @@ def encode(
     """
     stream = io.BytesIO() if out is None else _Buffer(out)
     writer = Writer(stream)
-    add_tensor(writer, "", as_array(array, "array"), as_codec(codec), threads)
+    errors: list[npt.NDArray[np.int64]] | None = [] if return_errors else None
+    add_tensor(writer, "", as_array(array, "array"), as_codec(codec), threads, errors=errors)
     writer.finish()
-    return stream.getvalue()
+    if errors is None:
+        return stream.getvalue()
+    return stream.getvalue(), np.concatenate([np.empty(0, np.int64), *errors])
 
 
 class _Buffer:

@@ -16,6 +16,7 @@ from qcodec.pipeline import KERNEL_ERRORS, Codec, make_job, resolve_threads
 from qcodec.stages import Part, Symbols
 
 U8 = npt.NDArray[np.uint8]
+I64 = npt.NDArray[np.int64]
 
 # Buffers of encoders are worth keeping: see csrc/bind/module.cpp, Encoder.
 _spare_encoders: list[_core.Encoder] = []
@@ -24,11 +25,23 @@ _PROFILE_BITS = 6  # FORMAT.md, "Order"
 
 
 def encode_chunks(
-    array: npt.NDArray[Any], dtype: str, codec: Codec, what: str, threads: int | None
+    array: npt.NDArray[Any],
+    dtype: str,
+    codec: Codec,
+    what: str,
+    threads: int | None,
+    errors: list[I64] | None = None,
 ) -> Iterator[bytes | memoryview]:
-    """Chunks of one tensor, in order, each valid until the next; `what` names it in errors."""
+    """Chunks of one tensor, in order, each valid until the next; `what` names it in errors.
+
+    A lossy coder appends to `errors` the elements of each chunk that it gets wrong, ascending.
+    """
     if array.size > 0 and not is_plain(codec):
-        yield from (encode_parts(codec, [part]) for part in tensor_parts(array, dtype, codec, what))
+        try:
+            for part in tensor_parts(array, dtype, codec, what):
+                yield encode_parts(codec, [part], errors)
+        except LossyCoderError as error:
+            raise InputError(f"{what}: {error}") from None
         return
     count = resolve_threads(threads)
     job = _named_job(codec, dtype, array.shape, what)
@@ -48,8 +61,8 @@ def encode_chunks(
 
 
 def is_plain(codec: Codec) -> bool:
-    """Whether one native call takes elements to chunks: no transform, no search."""
-    return codec.transform is None and not codec.quantizer.searches
+    """Whether one native call takes elements to chunks: no transform, no search, nothing lost late."""
+    return codec.transform is None and not codec.quantizer.searches and not codec.coder.lossy
 
 
 def tensor_parts(array: npt.NDArray[Any], dtype: str, codec: Codec, what: str) -> list[Part]:
@@ -79,15 +92,30 @@ def tensor_parts(array: npt.NDArray[Any], dtype: str, codec: Codec, what: str) -
     return [Part(job, chunk, k * CHUNK_ELEMENTS, fitted) for k, chunk in enumerate(chunks)]
 
 
-def encode_parts(codec: Codec, parts: Sequence[Part]) -> bytes:
-    """The bytes of a chunk: FORMAT.md, "Chunk"."""
+class LossyCoderError(InputError):
+    """Symbols that the codec's coder cannot take; names the codec, and not the tensor."""
+
+
+def encode_parts(codec: Codec, parts: Sequence[Part], errors: list[I64] | None = None) -> bytes:
+    """The bytes of a chunk: FORMAT.md, "Chunk". As for `encode_chunks`, of one part with `errors`."""
     coder = codec.coder.wire_id
     codes = _classify(codec, parts)
     made = codec.quantizer.symbols(list(parts))
     streams = []
     if codes is not None and codes.size:
         streams.append(_core.stream(coder, codes, _PROFILE_BITS, True))
-    planes = _in_order(parts, made)
+    order = _order(parts)
+    planes = made.planes if order is None else [plane[order] for plane in made.planes]
+    if codec.coder.lossy:
+        _check_lossy(codec, made)
+        [plane], [bits] = planes, made.bits
+        streams.append(_lossy_stream(codec, plane, bits))
+        if errors is not None:
+            decoded, _ = _core.read_stream(coder, np.frombuffer(streams[-1], np.uint8), plane.size, bits)
+            wrong = np.flatnonzero(decoded != plane)
+            wrong = np.sort(wrong if order is None else order[wrong])
+            errors.append(wrong.astype(np.int64) + parts[0].first)
+        return b"".join([*made.sections, *streams])
     for plane, bits in zip(planes, made.bits, strict=True):
         streams.append(_core.stream(coder, plane, bits, not is_plain(codec)))
     return b"".join([*made.sections, *streams])
@@ -105,12 +133,25 @@ def symbol_planes(array: npt.NDArray[Any], dtype: str, codec: Codec) -> list[U8]
     return [np.concatenate(whole) for whole in planes]
 
 
-def _in_order(parts: Sequence[Part], made: Symbols) -> list[U8]:
+def _check_lossy(codec: Codec, made: Symbols) -> None:
+    reason = codec.quantizer.why_exact(made)
+    if reason is not None:
+        raise LossyCoderError(f"{codec.quantizer} | {codec.coder}: {reason}, which take no errors")
+
+
+def _lossy_stream(codec: Codec, plane: U8, bits: int) -> bytes:
+    try:
+        return codec.coder.stream(plane, bits)
+    except InputError as error:
+        raise LossyCoderError(f"{codec.quantizer} | {codec.coder}: {error}") from None
+
+
+def _order(parts: Sequence[Part]) -> I64 | None:
+    """In which order the symbols of the parts are coded; None for their own."""
     if parts[0].classes is None:
-        return made.planes
+        return None
     classes = np.concatenate([part.classes for part in parts])
-    order = np.argsort(classes, kind="stable")
-    return [plane[order] for plane in made.planes]
+    return np.argsort(classes, kind="stable")
 
 
 def _classify(codec: Codec, parts: Sequence[Part]) -> U8 | None:

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from qcodec._arrays import dtype_name
 from qcodec.container._fields import CHUNK_ELEMENTS
 from qcodec.container.reader import share
 from qcodec.container.writer import Writer
-from qcodec.encoding import encode_chunks, encode_parts, tensor_parts
+from qcodec.encoding import LossyCoderError, encode_chunks, encode_parts, tensor_parts
+from qcodec.errors import InputError
 from qcodec.pipeline import Codec
 from qcodec.stages import Part
 
@@ -39,10 +41,14 @@ def add_tensor(
     codec: Codec,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
+    errors: list[npt.NDArray[np.int64]] | None = None,
 ) -> int:
-    """Encode one tensor into chunks of its own; returns their bytes."""
+    """Encode one tensor into chunks of its own; returns their bytes.
+
+    A lossy coder appends to `errors` the elements that it gets wrong.
+    """
     dtype = dtype_name(array.dtype)
-    chunks = encode_chunks(array, dtype, codec, f"tensor {name!r}", threads)
+    chunks = encode_chunks(array, dtype, codec, f"tensor {name!r}", threads, errors)
     count = max(1, -(-array.size // CHUNK_ELEMENTS))
     left = array.nbytes
 
@@ -126,7 +132,11 @@ class Packer:
         self._writer.join(name, dtype, array.shape, codec.get_config(), data)
 
     def _close(self, chunk: _Waiting) -> bytes:
-        data = encode_parts(chunk.codec, chunk.parts)
+        try:
+            data = encode_parts(chunk.codec, chunk.parts)
+        except LossyCoderError as error:
+            names = ", ".join(map(repr, chunk.names))
+            raise InputError(f"tensors {names} of one chunk: {error}") from None
         total, before = sum(chunk.elements), 0
         for name, n in zip(chunk.names, chunk.elements, strict=True):
             self.sizes[name] = share(len(data), before, n, total)

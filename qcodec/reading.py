@@ -14,7 +14,7 @@ import numpy.typing as npt
 from qcodec._arrays import LOSSY_DTYPES, dtype_name, numpy_dtype
 from qcodec.container.reader import Bytes, Contents, Entry, File, Shared
 from qcodec.errors import InputError, LimitError, QCodecError
-from qcodec.pipeline import Codec, decode_range, decode_together, empty_output
+from qcodec.pipeline import Codec, decode_range, decode_together, empty_output, error_rates
 
 Verify = Literal["always", "first", "never"]
 Path = str | os.PathLike[str]
@@ -120,6 +120,23 @@ class safe_open:  # noqa: N801 - named as in safetensors
             except QCodecError as error:
                 raise type(error)(f"{self._where}: tensor {name!r}: {error}") from None
         return self._codecs[key]
+
+    def get_error_rates(self, name: str) -> tuple[float, float] | None:
+        """How often a lossy coder turns a zero into another value: asked for, and measured.
+
+        Decodes the tensor's symbols. Parts of all symbols that are no stored ones; of a shared chunk
+        as a whole, for small tensors.
+
+        Returns
+        -------
+        tuple of float, or None
+            None where the coder loses nothing.
+        """
+        codec, entry = self.get_codec(name), self.entry(name)
+        if not codec.coder.lossy:
+            return None
+        where = f"{self._where}: tensor {entry.name!r}"
+        return error_rates(codec, entry, self._data.read, where=where)
 
     def entry(self, name: str) -> Entry:
         """The index entry of a tensor.
