@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from qcodec import _core, registry
 from qcodec._arrays import DTYPE_CODES, LOSSY_DTYPES, numpy_dtype
-from qcodec.container._fields import CHUNK_ELEMENTS
 from qcodec.container.reader import Entry, Shared
 from qcodec.entropy.bitpack import Bitpack
 from qcodec.entropy.bloomier import Bloomier
@@ -348,49 +347,6 @@ def decode_together(
         raise KERNEL_ERRORS[code](
             f"{where}: shared chunk, byte {shared.offset + at}: {reason}"
         ) from None
-
-
-def error_rates(
-    codec: Codec, entry: Entry, read: Callable[[int, int], bytes], *, where: str
-) -> tuple[float, float]:
-    """Rates of a lossy coder's errors in a tensor: asked for, and measured.
-
-    Raises
-    ------
-    CorruptError, TruncatedError
-        The chunks' bytes are damaged.
-    """
-    shared = entry.shared
-    members = shared.members if shared is not None else [entry]
-    try:
-        jobs = [make_job(codec, member.dtype, member.shape) for member in members]
-    except InputError as error:
-        raise CorruptError(f"{where}: {error}") from None
-    if shared is not None:
-        chunks = [(shared.offset, shared.length, shared.hash, shared.seed)]
-        ranges = [([0] * len(jobs), [member.size for member in members])]
-    else:
-        chunks = [
-            (int(offset), int(length), int(digest), entry.key ^ k)
-            for k, (offset, length, digest) in enumerate(
-                zip(entry.offsets, entry.lengths, entry.hashes, strict=True)
-            )
-        ]
-        firsts = range(0, entry.size, CHUNK_ELEMENTS)
-        ranges = [([first], [min(CHUNK_ELEMENTS, entry.size - first)]) for first in firsts]
-    zeros = asked = wrong = 0.0
-    for (offset, length, digest, seed), (first, count) in zip(chunks, ranges, strict=True):
-        chunk = np.frombuffer(read(offset, length), np.uint8)
-        if _core.xxh3_64(chunk, seed) != digest:
-            raise CorruptError(f"{where}: byte {offset}: chunk: its hash differs from the index")
-        try:
-            rates = _core.bloomier_rates(jobs, first, count, chunk)
-        except _core.KernelError as failure:
-            code, at, reason, _ = failure.args
-            raise KERNEL_ERRORS[code](f"{where}: byte {offset + at}: {reason}") from None
-        for n, rate, errors in rates:
-            zeros, asked, wrong = zeros + n, asked + n * rate, wrong + errors
-    return (asked / zeros, wrong / zeros) if zeros else (0.0, 0.0)
 
 
 def empty_output(shape: tuple[int, ...], dtype: str, where: str) -> npt.NDArray[Any]:

@@ -5,7 +5,7 @@
 """
 
 import numpy as np
-from entropy import twin_rans
+from entropy import twin_bloomier, twin_rans
 
 
 class RejectedError(Exception):
@@ -256,11 +256,19 @@ def decode_zero_run(payload, count, bits, then="none"):
     return out
 
 
+def decode_bloomier(payload, count, bits, **_):
+    try:
+        return twin_bloomier.decode(Cursor(payload), count, bits)
+    except twin_bloomier.BadStreamError as error:
+        raise RejectedError(f"bloomier: {error}") from None
+
+
 DECODERS = {
     "bitpack": decode_bitpack,
+    "bloomier": decode_bloomier,
     "huffman": decode_huffman,
     "rans": decode_rans,
     "zero_run": decode_zero_run,
 }
 # Options of coders that have any, in the order of FORMAT.md: keyword arguments of their decoders.
-CODER_OPTIONS = {"zero_run": ("then",)}
+CODER_OPTIONS = {"zero_run": ("then",), "bloomier": ("bits", "seed")}

@@ -44,6 +44,14 @@ def refuse_unless(condition, rule):
 # ---- configs
 
 
+def check_bloomier(config):
+    coder, quantizer = config["coder"], config["quantizer"]
+    refuse_unless(type(coder["bits"]) is int and 1 <= coder["bits"] <= 8, "bits")
+    refuse_unless(type(coder["seed"]) is int and 0 <= coder["seed"] < 2**28, "seed")
+    refuse_unless("transform" not in config, "a transform before a lossy coder")
+    refuse_unless(quantizer["name"] == "uniform" and quantizer["bits"] != 16, "quantizer")
+
+
 class Codec:
     """A checked config: options of `transform` (or None) and `quantizer`, function of the coder."""
 
@@ -62,6 +70,8 @@ class Codec:
         self.quantizer = OPTIONS[config["quantizer"]["name"]][1] | config["quantizer"]
         coder = {key: value for key, value in config["coder"].items() if key != "name"}
         refuse_unless(coder.get("then", "none") in ("none", "huffman", "rans"), "then")
+        if config["coder"]["name"] == "bloomier":
+            check_bloomier(config)
         self.coder = functools.partial(DECODERS[config["coder"]["name"]], **coder)
 
     def check(self, tensor):

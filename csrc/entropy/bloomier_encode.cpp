@@ -300,6 +300,7 @@ std::size_t encode(std::span<const std::uint8_t> symbols, unsigned, Options opti
 
     const auto position_bits = static_cast<unsigned>(std::bit_width(count - 1));
     std::size_t best = out.size();
+    unsigned worse = 0;
     for (std::uint32_t k = 0; k < kAttempts; ++k) {
         const std::uint32_t seed = 16 * options.seed + k;
         const Attempt made = solve_keys(s, count, r, bucket, seed);
@@ -342,7 +343,9 @@ std::size_t encode(std::span<const std::uint8_t> symbols, unsigned, Options opti
             bits.finish();
         }
         const bool few = exception_bits <= std::max<std::uint64_t>(64, made.advance_bits / 4 + n * r / 2000);
-        if (few || (k > 0 && !better)) break;
+        // A smaller bucket can be worse, and the next one better.
+        worse = better ? 0 : worse + 1;
+        if (few || worse == 2) break;
         if (bucket > kMinBucket) --bucket;
     }
     return best < out.size() ? best : 0;
