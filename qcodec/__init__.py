@@ -15,7 +15,22 @@ from qcodec.errors import (
     UnsupportedError,
 )
 from qcodec.files import load_file, save_file
-from qcodec.pipeline import Bitpack, Bloomier, Codec, Dct, Dithered, Huffman, Lossless, Rans, Uniform, ZeroRun, parse
+from qcodec.pipeline import (
+    Bitpack,
+    Bloomier,
+    Codec,
+    Dct,
+    Dithered,
+    Huffman,
+    KMeans,
+    Lossless,
+    Rans,
+    Rounded,
+    Ternary,
+    Uniform,
+    ZeroRun,
+    parse,
+)
 from qcodec.reading import safe_open
 from qcodec.recipe import Recipe, Rule
 
@@ -30,12 +45,15 @@ __all__ = [
     "Dithered",
     "Huffman",
     "InputError",
+    "KMeans",
     "LimitError",
     "Lossless",
     "QCodecError",
     "Rans",
     "Recipe",
+    "Rounded",
     "Rule",
+    "Ternary",
     "TruncatedError",
     "Uniform",
     "UnsafePathError",

@@ -27,6 +27,7 @@ class Job:
         profile: bool = False,
         channels: int = 1,
         positions: int = 1,
+        most_entries: int = 256,
     ) -> None: ...
     @property
     def ordered(self) -> bool: ...
@@ -44,6 +45,8 @@ class Job:
     def step(self) -> float: ...
     @property
     def block(self) -> int: ...
+    @property
+    def dim(self) -> int: ...
     def symbols(
         self,
         data: U8,

@@ -22,6 +22,8 @@ def encode(
     codec: object = "lossless",
     threads: int | None = None,
     out: None = None,
+    *,
+    weights: npt.ArrayLike | None = None,
     return_errors: Literal[False] = False,
 ) -> bytes: ...
 @overload
@@ -31,6 +33,7 @@ def encode(
     threads: int | None = None,
     *,
     out: Any,
+    weights: npt.ArrayLike | None = None,
     return_errors: Literal[False] = False,
 ) -> memoryview: ...
 @overload
@@ -40,6 +43,7 @@ def encode(
     threads: int | None = None,
     out: Any = None,
     *,
+    weights: npt.ArrayLike | None = None,
     return_errors: Literal[True],
 ) -> tuple[bytes | memoryview, npt.NDArray[np.int64]]: ...
 def encode(
@@ -47,6 +51,8 @@ def encode(
     codec: object = "lossless",
     threads: int | None = None,
     out: Any = None,
+    *,
+    weights: npt.ArrayLike | None = None,
     return_errors: bool = False,
 ) -> bytes | memoryview | tuple[bytes | memoryview, npt.NDArray[np.int64]]:
     """One array as a self-contained blob: a .qc file in memory with one tensor called "".
@@ -61,6 +67,9 @@ def encode(
         Default: all CPUs that the process may use.
     out : writable bytes-like, optional
         Where to encode to. Reused memory saves the first touch of fresh pages.
+    weights : array_like, optional
+        Importance of each element, >= 0, in the array's shape, for a codec that takes it
+        (`kmeans`): squared errors count in proportion to it.
     return_errors : bool, default False
         Return as well which elements a lossy coder gets wrong.
 
@@ -75,12 +84,13 @@ def encode(
     Raises
     ------
     InputError
-        The array does not fit the codec, or the blob does not fit `out`.
+        The array or its weights do not fit the codec, or the blob does not fit `out`.
     """
     stream = io.BytesIO() if out is None else _Buffer(out)
     writer = Writer(stream)
     errors: list[npt.NDArray[np.int64]] | None = [] if return_errors else None
-    add_tensor(writer, "", as_array(array, "array"), as_codec(codec), threads, errors=errors)
+    values = as_array(array, "array")
+    add_tensor(writer, "", values, as_codec(codec), threads, weights=weights, errors=errors)
     writer.finish()
     if errors is None:
         return stream.getvalue()

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcodec import _core
-from qcodec._arrays import DTYPE_CODES, flat_bytes
+from qcodec._arrays import DTYPE_CODES, as_array, flat_bytes
 from qcodec.container._fields import CHUNK_ELEMENTS
 from qcodec.errors import InputError, QCodecError
 from qcodec.pipeline import KERNEL_ERRORS, Codec, make_job, resolve_threads
@@ -30,18 +30,22 @@ def encode_chunks(
     codec: Codec,
     what: str,
     threads: int | None,
+    weights: object = None,
     errors: list[I64] | None = None,
 ) -> Iterator[bytes | memoryview]:
     """Chunks of one tensor, in order, each valid until the next; `what` names it in errors.
 
     A lossy coder appends to `errors` the elements of each chunk that it gets wrong, ascending.
     """
+    _named_job(codec, dtype, array.shape, what)
+    array = _prepared(array, dtype, codec, what)
+    checked = check_weights(weights, array.shape, codec, what)
     if array.size > 0 and not is_plain(codec):
-        try:
-            for part in tensor_parts(array, dtype, codec, what):
-                yield encode_parts(codec, [part], errors)
-        except LossyCoderError as error:
-            raise InputError(f"{what}: {error}") from None
+        parts = tensor_parts(array, dtype, codec, what, checked)
+        if codec.coder.lossy:
+            yield from (_encode_lossy(codec, part, what, errors) for part in parts)
+            return
+        yield from (encode_parts(codec, [part]) for part in parts)
         return
     count = resolve_threads(threads)
     job = _named_job(codec, dtype, array.shape, what)
@@ -65,9 +69,52 @@ def is_plain(codec: Codec) -> bool:
     return codec.transform is None and not codec.quantizer.searches and not codec.coder.lossy
 
 
-def tensor_parts(array: npt.NDArray[Any], dtype: str, codec: Codec, what: str) -> list[Part]:
-    """The chunks of a tensor of one element or more, each a part with its coefficients."""
-    if not codec.lossy:
+def check_weights(
+    weights: object, shape: tuple[int, ...], codec: Codec, what: str
+) -> npt.NDArray[np.float32] | None:
+    """Importance of each element in C order, if the codec takes it.
+
+    Raises
+    ------
+    InputError
+        It does not, or these are no weights of such a tensor.
+    """
+    if weights is None:
+        return None
+    if codec.transform is not None or not codec.quantizer.takes_weights:
+        raise InputError(f"{what}: {codec} takes no weights; kmeans without a transform does")
+    array = as_array(weights, f"{what}: weights")
+    if array.shape != shape:
+        raise InputError(
+            f"{what}: weights of shape {list(array.shape)} for a tensor of shape {list(shape)}"
+        )
+    if array.dtype.kind in "USMmc":
+        raise InputError(f"{what}: weights must be real numbers, not {array.dtype}")
+    with np.errstate(over="ignore"):
+        flat: npt.NDArray[np.float32] = array.astype(np.float32).reshape(-1)
+    fits = (flat >= 0) & (flat < np.inf)
+    if not fits.all():
+        index = np.unravel_index(int(np.argmin(fits)), shape)
+        raise InputError(
+            f"{what}: weight {[int(i) for i in index]} is {array[index]}, "
+            "not a finite float32 of 0 or more"
+        )
+    return flat
+
+
+def tensor_parts(
+    array: npt.NDArray[Any],
+    dtype: str,
+    codec: Codec,
+    what: str,
+    weights: npt.NDArray[np.float32] | None = None,
+) -> list[Part]:
+    """The chunks of a tensor of one element or more, each a part with its coefficients.
+
+    `weights` are those of `check_weights`.
+    """
+    if codec.quantizer.bitwise:
+        array = _prepared(array, dtype, codec, what)
         job = _named_job(codec, dtype, array.shape, what)
         data = flat_bytes(array)
         item = array.dtype.itemsize
@@ -86,39 +133,54 @@ def tensor_parts(array: npt.NDArray[Any], dtype: str, codec: Codec, what: str) -
             for k, chunk in enumerate(chunks)
         ]
     try:
-        fitted = codec.quantizer.fit_tensor(job, chunks)
+        more = {} if weights is None else {"weights": weights}
+        fitted = codec.quantizer.fit_tensor(job, chunks, **more)
     except _core.KernelError as failure:
         _raise_encode(failure, array, codec, what)
     return [Part(job, chunk, k * CHUNK_ELEMENTS, fitted) for k, chunk in enumerate(chunks)]
 
 
-class LossyCoderError(InputError):
-    """Symbols that the codec's coder cannot take; names the codec, and not the tensor."""
-
-
-def encode_parts(codec: Codec, parts: Sequence[Part], errors: list[I64] | None = None) -> bytes:
-    """The bytes of a chunk: FORMAT.md, "Chunk". As for `encode_chunks`, of one part with `errors`."""
+def encode_parts(codec: Codec, parts: Sequence[Part]) -> bytes:
+    """The bytes of a chunk, by a coder that loses nothing: FORMAT.md, "Chunk"."""
+    made, head, order = _symbols(codec, parts)
+    planes = made.planes if order is None else [plane[order] for plane in made.planes]
     coder = codec.coder.wire_id
+    streams = [
+        _core.stream(coder, plane, bits, not is_plain(codec))
+        for plane, bits in zip(planes, made.bits, strict=True)
+    ]
+    return head + b"".join(streams)
+
+
+def _encode_lossy(codec: Codec, part: Part, what: str, errors: list[I64] | None) -> bytes:
+    """The bytes of a chunk by a lossy coder; what it gets wrong goes to `errors`."""
+    made, head, order = _symbols(codec, [part])
+    stages = f"{what}: {codec.quantizer} | {codec.coder}"
+    if (reason := codec.quantizer.why_exact(made)) is not None:
+        raise InputError(f"{stages}: {reason}, which take no errors")
+    [plane], [bits] = made.planes, made.bits
+    plane = plane if order is None else plane[order]
+    try:
+        stream = codec.coder.stream(plane, bits)
+    except InputError as error:
+        raise InputError(f"{stages}: {error}") from None
+    if errors is not None:
+        coded = np.frombuffer(stream, np.uint8)
+        decoded, _ = _core.read_stream(codec.coder.wire_id, coded, plane.size, bits)
+        wrong = np.flatnonzero(decoded != plane)
+        wrong = wrong if order is None else np.sort(order[wrong])
+        errors.append(wrong.astype(np.int64) + part.first)
+    return head + stream
+
+
+def _symbols(codec: Codec, parts: Sequence[Part]) -> tuple[Symbols, bytes, I64 | None]:
+    """Symbols of the parts, what stands before their streams, and the order they are coded in."""
     codes = _classify(codec, parts)
     made = codec.quantizer.symbols(list(parts))
-    streams = []
+    profile = b""
     if codes is not None and codes.size:
-        streams.append(_core.stream(coder, codes, _PROFILE_BITS, True))
-    order = _order(parts)
-    planes = made.planes if order is None else [plane[order] for plane in made.planes]
-    if codec.coder.lossy:
-        _check_lossy(codec, made)
-        [plane], [bits] = planes, made.bits
-        streams.append(_lossy_stream(codec, plane, bits))
-        if errors is not None:
-            decoded, _ = _core.read_stream(coder, np.frombuffer(streams[-1], np.uint8), plane.size, bits)
-            wrong = np.flatnonzero(decoded != plane)
-            wrong = np.sort(wrong if order is None else order[wrong])
-            errors.append(wrong.astype(np.int64) + parts[0].first)
-        return b"".join([*made.sections, *streams])
-    for plane, bits in zip(planes, made.bits, strict=True):
-        streams.append(_core.stream(coder, plane, bits, not is_plain(codec)))
-    return b"".join([*made.sections, *streams])
+        profile = _core.stream(codec.coder.wire_id, codes, _PROFILE_BITS, True)
+    return made, b"".join(made.sections) + profile, _order(parts)
 
 
 def symbol_planes(array: npt.NDArray[Any], dtype: str, codec: Codec) -> list[U8]:
@@ -131,19 +193,6 @@ def symbol_planes(array: npt.NDArray[Any], dtype: str, codec: Codec) -> list[U8]
         for whole, plane in zip(planes, made.planes, strict=True):
             whole.append(plane)
     return [np.concatenate(whole) for whole in planes]
-
-
-def _check_lossy(codec: Codec, made: Symbols) -> None:
-    reason = codec.quantizer.why_exact(made)
-    if reason is not None:
-        raise LossyCoderError(f"{codec.quantizer} | {codec.coder}: {reason}, which take no errors")
-
-
-def _lossy_stream(codec: Codec, plane: U8, bits: int) -> bytes:
-    try:
-        return codec.coder.stream(plane, bits)
-    except InputError as error:
-        raise LossyCoderError(f"{codec.quantizer} | {codec.coder}: {error}") from None
 
 
 def _order(parts: Sequence[Part]) -> I64 | None:
@@ -171,6 +220,16 @@ def _classify(codec: Codec, parts: Sequence[Part]) -> U8 | None:
         part.classes = part.job.classes(part.first, part.values.size, code)
         codes.append(code)
     return np.concatenate(codes)
+
+
+def _prepared(
+    array: npt.NDArray[Any], dtype: str, codec: Codec, what: str
+) -> npt.NDArray[Any]:
+    """The elements that will be stored, bit for bit, by a bitwise quantizer that rounds."""
+    if not (codec.quantizer.bitwise and codec.lossy):
+        return array
+    _finite(array, dtype, codec, what)
+    return codec.quantizer.prepare(array)
 
 
 def _named_job(codec: Codec, dtype: str, shape: tuple[int, ...], what: str) -> _core.Job:

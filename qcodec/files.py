@@ -25,6 +25,7 @@ def save_file(
     metadata: Mapping[str, str] | None = None,
     *,
     threads: int | None = None,
+    weights: Mapping[str, npt.ArrayLike] | None = None,
 ) -> None:
     """Encode tensors into a file, which appears complete or not at all.
 
@@ -41,11 +42,15 @@ def save_file(
         Kept in order.
     threads : int, optional
         Default: all CPUs that the process may use. The bytes do not depend on it.
+    weights : mapping of str to array_like, optional
+        For tensors with a codec that takes them (`kmeans`): the importance of each element, >= 0,
+        in the tensor's shape, such as the diagonal of the Hessian.
 
     Raises
     ------
     InputError
-        A tensor holds NaN or infinity where its codec cannot take them, or does not fit its codec.
+        A tensor holds NaN or infinity where its codec cannot take them, or does not fit its codec;
+        weights are of no tensor, or do not fit theirs.
     UnsupportedError
         A dtype that files do not have.
 
@@ -60,6 +65,9 @@ def save_file(
     arrays = {name: as_array(value, f"tensor {name!r}") for name, value in tensors.items()}
     described = [(n, dtype_name(a.dtype), a.shape) for n, a in arrays.items()]
     codecs = Recipe.of(codec).assign(described)
+    importance = dict(weights or {})
+    if unknown := sorted(set(importance) - set(arrays)):
+        raise InputError(f"weights for {unknown[0]!r}: no such tensor")
     with AtomicFile(path) as target:
         writer = Writer(target.stream, metadata)
         packer = Packer(writer, threads)
@@ -67,11 +75,13 @@ def save_file(
         for name, dtype, shape in described:
             array = arrays[name]
             same = (array.__array_interface__["data"][0], dtype, shape, array.strides)
-            if array.size > 0 and same in stored and codecs[stored[same]] == codecs[name]:
-                writer.alias(name, stored[same])
+            first = stored.get(same, name)
+            alike = codecs[first] == codecs[name] and importance.get(first) is importance.get(name)
+            if array.size > 0 and first != name and alike:
+                writer.alias(name, first)
                 continue
             stored[same] = name
-            packer.add(name, array, codecs[name])
+            packer.add(name, array, codecs[name], weights=importance.get(name))
         packer.finish()
 
 
@@ -109,7 +119,11 @@ def load_file(
             for name, e in entries.items()
         }
         _check_total(entries.values(), chosen, max_decoded_bytes, os.fspath(path))
-        out = {name: f.get_tensor(name, dtype=chosen[name]) for name in entries}
+        # Chunk by chunk: however tensors of shared chunks take turns, each is decoded once.
+        out = {}
+        for name in sorted(entries, key=lambda n: entries[n].place):
+            out[name] = f.get_tensor(name, dtype=chosen[name])
+        out = {name: out[name] for name in entries}
         return out | {name: out[target] for name, target in f.contents.aliases.items()}
 
 

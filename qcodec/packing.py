@@ -13,8 +13,7 @@ from qcodec._arrays import dtype_name
 from qcodec.container._fields import CHUNK_ELEMENTS
 from qcodec.container.reader import share
 from qcodec.container.writer import Writer
-from qcodec.encoding import LossyCoderError, encode_chunks, encode_parts, tensor_parts
-from qcodec.errors import InputError
+from qcodec.encoding import check_weights, encode_chunks, encode_parts, tensor_parts
 from qcodec.pipeline import Codec
 from qcodec.stages import Part
 
@@ -41,6 +40,7 @@ def add_tensor(
     codec: Codec,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
+    weights: object = None,
     errors: list[npt.NDArray[np.int64]] | None = None,
 ) -> int:
     """Encode one tensor into chunks of its own; returns their bytes.
@@ -48,7 +48,7 @@ def add_tensor(
     A lossy coder appends to `errors` the elements that it gets wrong.
     """
     dtype = dtype_name(array.dtype)
-    chunks = encode_chunks(array, dtype, codec, f"tensor {name!r}", threads, errors)
+    chunks = encode_chunks(array, dtype, codec, f"tensor {name!r}", threads, weights, errors)
     count = max(1, -(-array.size // CHUNK_ELEMENTS))
     left = array.nbytes
 
@@ -91,6 +91,7 @@ class Packer:
         array: npt.NDArray[Any],
         codec: Codec,
         progress: Callable[[int], None] | None = None,
+        weights: object = None,
     ) -> None:
         """Encode one tensor, or keep it until its chunk is full.
 
@@ -104,23 +105,30 @@ class Packer:
             For this tensor.
         progress : callable, optional
             Told of input bytes as they are done.
+        weights : array_like, optional
+            Importance of each element, for codecs that take it.
 
         Raises
         ------
         InputError
-            The tensor does not fit its codec, or its name is taken.
+            The tensor or its weights do not fit its codec, or its name is taken.
         """
-        if not (0 < array.size < SMALL_ELEMENTS and codec.quantizer.shares_chunks):
+        shares = codec.quantizer.shares_chunks and not codec.coder.lossy
+        if not (0 < array.size < SMALL_ELEMENTS and shares):
             self.sizes[name] = add_tensor(
-                self._writer, name, array, codec, self._threads, progress
+                self._writer, name, array, codec, self._threads, progress, weights
             )
             return
-        self._join(name, dtype_name(array.dtype), array, codec)
+        self._join(name, dtype_name(array.dtype), array, codec, weights)
         if progress is not None:
             progress(array.nbytes)
 
-    def _join(self, name: str, dtype: str, array: npt.NDArray[Any], codec: Codec) -> None:
-        [part] = tensor_parts(array.copy(), dtype, codec, f"tensor {name!r}")
+    def _join(
+        self, name: str, dtype: str, array: npt.NDArray[Any], codec: Codec, weights: object
+    ) -> None:
+        what = f"tensor {name!r}"
+        checked = check_weights(weights, array.shape, codec, what)
+        [part] = tensor_parts(array.copy(), dtype, codec, what, checked)
         chunk = self._waiting.setdefault((codec, dtype), _Waiting(codec))
         chunk.names.append(name)
         chunk.parts.append(part)
@@ -132,11 +140,7 @@ class Packer:
         self._writer.join(name, dtype, array.shape, codec.get_config(), data)
 
     def _close(self, chunk: _Waiting) -> bytes:
-        try:
-            data = encode_parts(chunk.codec, chunk.parts)
-        except LossyCoderError as error:
-            names = ", ".join(map(repr, chunk.names))
-            raise InputError(f"tensors {names} of one chunk: {error}") from None
+        data = encode_parts(chunk.codec, chunk.parts)
         total, before = sum(chunk.elements), 0
         for name, n in zip(chunk.names, chunk.elements, strict=True):
             self.sizes[name] = share(len(data), before, n, total)

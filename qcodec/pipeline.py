@@ -29,12 +29,30 @@ from qcodec.errors import (
     UnsupportedError,
 )
 from qcodec.quantize.dithered import Dithered
+from qcodec.quantize.kmeans import KMeans
 from qcodec.quantize.lossless import Lossless
+from qcodec.quantize.rounded import Rounded
+from qcodec.quantize.ternary import Ternary
 from qcodec.quantize.uniform import Uniform
 from qcodec.stages import Coder, Quantizer, Stage, Transform
 from qcodec.transform.dct import Dct
 
-__all__ = ["Bitpack", "Bloomier", "Codec", "Dct", "Dithered", "Huffman", "Lossless", "Rans", "Uniform", "ZeroRun", "parse"]
+__all__ = [
+    "Bitpack",
+    "Bloomier",
+    "Codec",
+    "Dct",
+    "Dithered",
+    "Huffman",
+    "KMeans",
+    "Lossless",
+    "Rans",
+    "Rounded",
+    "Ternary",
+    "Uniform",
+    "ZeroRun",
+    "parse",
+]
 
 MAX_CODEC_CHARS = 1000
 STAGE_KINDS = ("transform", "quantizer", "coder")

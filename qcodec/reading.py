@@ -25,6 +25,9 @@ from qcodec.pipeline import (
     make_job,
 )
 
+# Shared chunks that stay decoded: models ask for weights and biases, of other codecs, in turn.
+_MOST_KEPT = 4
+
 Verify = Literal["always", "first", "never"]
 Path = str | os.PathLike[str]
 
@@ -64,7 +67,7 @@ class safe_open:  # noqa: N801 - named as in safetensors
         self._verify = verify
         self._limit = max_decoded_bytes
         self._verified: set[int] = set()
-        self._shared: tuple[Shared, str, dict[str, npt.NDArray[Any]]] | None = None
+        self._kept: dict[tuple[int, str], dict[str, npt.NDArray[Any]]] = {}  # by last use
         self._codecs: dict[int, Codec] = {}
         self._data: Bytes | File
         if isinstance(path, bytes | bytearray | memoryview):
@@ -250,16 +253,19 @@ class safe_open:  # noqa: N801 - named as in safetensors
         verify = self._verify == "always" or (
             self._verify == "first" and shared.members[0].number not in self._verified
         )
-        kept = self._shared
-        if kept is None or kept[0] is not shared or kept[1] != wanted:
+        key = (shared.offset, wanted)
+        kept = self._kept.pop(key, None)
+        if kept is None:
             dtypes = {m.name: wanted for m in shared.members}
-            arrays = {m.name: empty_output(m.shape, wanted, where) for m in shared.members}
+            kept = {m.name: empty_output(m.shape, wanted, where) for m in shared.members}
             decode_together(
-                codec, shared, self._data.source, arrays, dtypes, verify=verify, where=where
+                codec, shared, self._data.source, kept, dtypes, verify=verify, where=where
             )
             self._verified.add(shared.members[0].number)
-            self._shared = kept = (shared, wanted, arrays)
-        return kept[2][entry.name]
+        self._kept[key] = kept
+        while len(self._kept) > _MOST_KEPT:
+            self._kept.pop(next(iter(self._kept), key), None)
+        return kept[entry.name]
 
 
 def _error_rates(

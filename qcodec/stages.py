@@ -109,6 +109,11 @@ class Quantizer(Stage, ABC):
     kind = "quantizer"
     lossy: ClassVar[bool] = True
     default_coder: ClassVar[str] = "rans"
+    bitwise: ClassVar[bool] = False  # symbols are the bits of elements, not of their values
+
+    def prepare(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Elements as a bitwise quantizer stores them, in their dtype."""
+        return array
 
     @property
     def takes_coefficients(self) -> bool:
@@ -129,6 +134,11 @@ class Quantizer(Stage, ABC):
     def shares_chunks(self) -> bool:
         """Whether small tensors may be put into one chunk."""
         return True
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether `fit_tensor` takes the importance of each element, as `weights`."""
+        return False
 
     @property
     def reach(self) -> float:

@@ -96,7 +96,7 @@ def build_table(parts):
         if row.kind == CLOSES:
             del waiting[row.codec, row.dtype]
         for k, chunk in enumerate(row.chunks):
-            out += record(chunk, seed + k)
+            out += record(chunk, seed ^ k)
         previous = row.name
     for chunk, seed in zip(parts.open_chunks, [*waiting.values(), 0, 0, 0], strict=False):
         out += record(chunk, seed)

@@ -178,7 +178,7 @@ class File:
             part = Part(tensor, k * CHUNK, min(CHUNK, tensor.n - k * CHUNK))
             values += decode_chunk(self.stored(chunk), codec, [part])
         out_dtype = out_dtype or tensor.dtype
-        lossy = codec.quantizer["name"] != "lossless"
+        lossy = codec.quantizer["name"] not in ("lossless", "rounded")
         if lossy or out_dtype != tensor.dtype:
             with np.errstate(over="ignore", invalid="ignore"):
                 values = [v.astype(np.float32).astype(NUMPY[out_dtype]) for v in values]

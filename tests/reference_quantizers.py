@@ -9,6 +9,8 @@ import math
 
 import ml_dtypes
 import numpy as np
+import reference_codebook
+import reference_dithered
 from reference_coders import CODER_OPTIONS, DECODERS, Cursor, RejectedError, read_stream
 
 DTYPES = {
@@ -29,10 +31,19 @@ OPTIONS = {
     "lossless": ((), {}),
     "uniform": (
         ("bits", "step", "axis", "group", "symmetric"),
-        {"rdo": 0.0, "dead_zone": 0.0, "profile": False},
+        {"clip": "none", "rdo": 0.0, "dead_zone": 0.0, "profile": False},
     ),
+    "dithered": (("step", "seed", "wiener"), {}),
+    "rounded": (("mantissa",), {}),
 }
-KINDS = {"transform": ("dct",), "quantizer": ("lossless", "uniform"), "coder": tuple(DECODERS)}
+BITWISE = ("lossless", "rounded")
+STEPPED = {"bits": None, "axis": None, "group": None, "symmetric": True}  # `uniform` with a step
+KINDS = {
+    "transform": ("dct",),
+    "quantizer": ("lossless", "uniform", "dithered", "rounded", *reference_codebook.OPTIONS),
+    "coder": tuple(DECODERS),
+}
+OPTIONS |= {name: (options, {}) for name, options in reference_codebook.OPTIONS.items()}
 OUTSIDE = 64  # the class of elements outside blocks, and of those that nothing gives a class
 
 
@@ -49,7 +60,11 @@ def check_bloomier(config):
     refuse_unless(type(coder["bits"]) is int and 1 <= coder["bits"] <= 8, "bits")
     refuse_unless(type(coder["seed"]) is int and 0 <= coder["seed"] < 2**28, "seed")
     refuse_unless("transform" not in config, "a transform before a lossy coder")
-    refuse_unless(quantizer["name"] == "uniform" and quantizer["bits"] != 16, "quantizer")
+    name = quantizer["name"]
+    values = (name == "uniform" and quantizer["bits"] != 16) or name == "ternary"
+    if name == "kmeans":
+        values = quantizer["keep_zeros"] and quantizer["axis"] is None and quantizer["group"] is None
+    refuse_unless(values, "a quantizer whose symbols take no errors")
 
 
 class Codec:
@@ -79,9 +94,15 @@ class Codec:
         o = self.quantizer
         if o["name"] == "uniform":
             check_uniform(o, tensor)
+        if o["name"] == "dithered":
+            reference_dithered.check(o, tensor)
+        if o["name"] == "rounded":
+            refuse_unless(tensor.dtype in FLOATS and whole(o["mantissa"], 0, 23), "rounded")
+        if o["name"] in reference_codebook.OPTIONS:
+            reference_codebook.check(o, tensor)
         if self.transform is not None:
             refuse_unless(
-                o["name"] == "uniform" and o["axis"] is None and o["group"] is None,
+                o["name"] not in BITWISE and o.get("axis") is None and o.get("group") is None,
                 "the quantizer takes no transform",
             )
             k = self.transform["block"]
@@ -89,7 +110,7 @@ class Codec:
             if k is not None:
                 refuse_unless(len(tensor.shape) >= 2, "blocks of a matrix need a matrix")
                 refuse_unless(math.prod(tensor.shape[1:]) <= 2**16, "columns")
-                refuse_unless(not o["profile"], "blocks of a matrix exclude a profile")
+                refuse_unless(not o.get("profile"), "blocks of a matrix exclude a profile")
 
 
 def whole(value, low, high):
@@ -146,10 +167,14 @@ def decode_chunk(chunk, codec, parts):
     for part in parts:
         codec.check(part.tensor)
     cursor = Cursor(chunk)
-    uniform = codec.quantizer["name"] == "uniform"
+    name = codec.quantizer["name"]
+    codebook = reference_codebook.SECTIONS.get(name)
     before = None
     for part in parts:
-        if uniform:
+        if codebook is not None:
+            part.section = codebook(cursor, part, codec.quantizer)
+            part.bits = [part.section.width]
+        elif name not in BITWISE:
             part.section = before = Section(cursor, part, codec, before)
             part.bits = [8, 8] if before.width == 16 else [before.width]
         else:
@@ -164,8 +189,8 @@ def decode_chunk(chunk, codec, parts):
     ordered, classes = False, []
     for part, size in zip(parts, sizes, strict=True):
         own, codes = codes[: sum(size)], codes[sum(size) :]
-        classes.append(part_classes(part, size, own))
-        ordered = ordered or bool(size) or part.grid.n_blocks > 0
+        classes.append(part_classes(part, size, own, codec))
+        ordered = ordered or bool(size) or part.grid.n_blocks > 0 or name == "dithered"
 
     total = sum(part.count for part in parts)
     planes = [read_stream(cursor, total, bits, codec.coder) for bits in parts[0].bits]
@@ -179,10 +204,13 @@ def decode_chunk(chunk, codec, parts):
     for part in parts:
         own = [plane[: part.count] for plane in planes]
         planes = [plane[part.count :] for plane in planes]
-        if uniform:
-            out.append(part.grid.inverse(part.section.values(own)))
-        else:
+        if name in BITWISE:
             out.append(merge_planes(own, part.tensor.dtype))
+        elif name == "dithered":
+            values = reference_dithered.values(part.section, own, codec.quantizer, part.first)
+            out.append(part.grid.inverse(values))
+        else:
+            out.append(part.grid.inverse(part.section.values(own)))
     return out
 
 
@@ -200,7 +228,7 @@ def profile_sizes(part, codec):
     return rows, shape[1], positions
 
 
-def part_classes(part, sizes, codes):
+def part_classes(part, sizes, codes, codec):
     """The class of each element, which is a place in the order of coefficients."""
     if sizes:
         rows, channels, positions = sizes
@@ -209,6 +237,10 @@ def part_classes(part, sizes, codes):
         channel = e // positions % channels
         total = codes[row] + codes[rows + channel] + codes[rows + channels + e % positions]
         return np.minimum(np.maximum(total - 64, 0), 63)
+    if codec.quantizer["name"] == "dithered" and part.grid.n_blocks == 0:
+        return reference_dithered.classes(
+            codec.quantizer["seed"], part.first + np.arange(part.count)
+        )
     out = np.full(part.count, OUTSIDE, np.int64)
     inside = part.grid.n_blocks * part.grid.k**2
     if inside:
@@ -306,17 +338,33 @@ def merge_planes(planes, dtype):
 # ---- uniform
 
 
+def read_codes(cursor, entries):
+    base, width = cursor.unsigned(2), cursor.unsigned(1)
+    refuse_unless(width <= 13, "width of codes")
+    raw = cursor.take(-(-entries * width // 8))
+    bits = int.from_bytes(raw, "little")
+    codes = [base + (bits >> k * width) % 2**width for k in range(entries)]
+    refuse_unless(bits >> entries * width == 0, "bits after the last code")
+    refuse_unless(base >= 32 and max(codes, default=32) <= 8159, "code of a scale")
+    return np.array([2.0 ** (c / 32 - 127) for c in codes], np.float64).astype(np.float32)
+
+
 class Section:
     """What a part of `uniform` has before its symbols; `values(planes)` are f32."""
 
     def __init__(self, cursor, part, codec, before):
-        o, tensor, first, count = codec.quantizer, part.tensor, part.first, part.count
+        o = codec.quantizer
+        if o["name"] == "dithered":
+            o = STEPPED | o
+        tensor, first, count = part.tensor, part.first, part.count
         form, width = cursor.unsigned(1), cursor.unsigned(1)
-        refuse_unless(form < 32, "form")
-        scales16, wide, shifted, step_scale, as_before = (form >> k & 1 for k in range(5))
+        refuse_unless(form < 64, "form")
+        scales16, wide, shifted, step_scale, as_before, codes = (form >> k & 1 for k in range(6))
+        refuse_unless(o["name"] == "uniform" or form in (0, 8), "form of dithered")
         refuse_unless(not wide or not o["symmetric"], "wide zero points")
-        refuse_unless(form < 4 or o["step"] is not None, "form needs a step")
-        refuse_unless(not (step_scale and scales16), "two scales")
+        needs_step = shifted or step_scale or as_before
+        refuse_unless(not needs_step or o["step"] is not None, "form needs a step")
+        refuse_unless(step_scale + scales16 + codes <= 1, "two scales")
         refuse_unless(shifted + as_before + (width == 16) <= 1, "shifts")
         refuse_unless(1 <= width <= 8 or width == 16, "width")
         refuse_unless(o["bits"] in (None, width), "width is not bits")
@@ -326,6 +374,8 @@ class Section:
         entries = min(dim, (first + count - 1) // inner - first // inner + 1)
         if step_scale:
             scales = np.array([o["step"]], np.float32)
+        elif codes:
+            scales = read_codes(cursor, entries)
         else:
             size, unit = (2, 2**15) if scales16 else (4, 1)
             bits = [cursor.unsigned(size) * unit for _ in range(entries)]

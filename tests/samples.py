@@ -27,13 +27,18 @@ OPTIONS = {
         "(step=0.3, rdo=0.1)",
         "(step=0.3, profile=True)",
         "(step=0.3, dead_zone=0.2, profile=True)",
+        "(bits=4, clip='mse')",
+        "(bits=3, group=32, clip='mse')",
     ],
+    "dithered": ["(step=0.3)", "(step=0.01, seed=5)", "(step=1e-05, seed=3, wiener=True)"],
+    "rounded": ["", "(mantissa=0)"],
 }
 TRANSFORMED = [
     "dct | uniform(bits=4)",
     "dct | uniform(step=0.3)",
     "dct(block=4) | uniform(step=0.3)",
     "dct | uniform(step=0.3, rdo=0.1, profile=True)",
+    "dct | dithered(step=0.3)",
 ]
 QUANTIZERS = [name + options for name in OPTIONS for options in OPTIONS[name]] + TRANSFORMED
 # A lossy coder keeps no rule that says what comes back; its own tests say what does.

@@ -117,7 +117,7 @@ def test_blobs_are_what_the_fused_loops_take(blobs, weights):
         stages = qcodec.parse(codec)
         if stages.coder.name == "rans" and "axis" not in codec and "0.02" not in codec:
             w = weights[: N - QUANTIZERS[codec.split(" | ")[0]]]
-            planes = qcodec.pipeline.symbol_planes(w, "F32", stages)
+            planes = qcodec.encoding.symbol_planes(w, "F32", stages)
             assert len(planes) == 1
             payload = _core.stream_encode(RANS, planes[0][:MEGA], stages.quantizer.bits or 8)
             coded[codec] = payload[0] == 0 and payload[1] & 15 >= 6
@@ -210,7 +210,7 @@ CODEC = "uniform(bits=4, group=64) | rans"
 
 @pytest.fixture(scope="module")
 def payload(weights):
-    planes = qcodec.pipeline.symbol_planes(weights, "F32", qcodec.parse(CODEC))
+    planes = qcodec.encoding.symbol_planes(weights, "F32", qcodec.parse(CODEC))
     return _core.stream_encode(RANS, planes[0][2 * MEGA : 3 * MEGA], 4)
 
 

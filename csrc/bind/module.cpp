@@ -20,10 +20,10 @@ namespace {
 TensorJob make_job(std::uint8_t quantizer, std::uint8_t coder, std::uint8_t dtype, std::uint64_t n,
                    std::uint64_t inner, std::uint64_t dim, unsigned bits, bool symmetric,
                    float step, std::uint64_t seed, unsigned block, std::uint64_t columns, bool profile,
-                   std::uint64_t channels, std::uint64_t positions) {
+                   std::uint64_t channels, std::uint64_t positions, unsigned most_entries) {
     TensorJob job{{find_quantizer(quantizer), find_coder(coder)},
                   {static_cast<DType>(dtype), n, inner, dim, bits, symmetric, step, seed, block, columns,
-                   profile, channels, positions},
+                   profile, channels, positions, most_entries},
                   1};
     require(block <= kMaxBlock, "block is 0..8");
     require(!profile || columns == 0, "a profile needs kernels, not blocks of a matrix");
@@ -35,8 +35,9 @@ TensorJob make_job(std::uint8_t quantizer, std::uint8_t coder, std::uint8_t dtyp
     require(inner >= 1 && dim >= 1, "inner and dim are at least 1");
     require(bits <= 8 || bits == 16, "bits is 0..8 or 16");
     require(n <= std::uint64_t{1} << 48, "more than 2^48 elements");
-    require(std::strcmp(job.codec.quantizer->name, "uniform") != 0 || is_float(job.spec.dtype),
-            "uniform takes floating dtypes");
+    require(std::strcmp(job.codec.quantizer->name, "lossless") == 0 || is_float(job.spec.dtype),
+            "only lossless takes dtypes that are not floating");
+    require(most_entries >= 1 && most_entries <= 256, "a codebook has 1..256 entries");
     return job;
 }
 
@@ -92,7 +93,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
             py::arg("dtype"), py::arg("n"), py::arg("inner") = 1, py::arg("dim") = 1,
             py::arg("bits") = 0, py::arg("symmetric") = true, py::arg("step") = 0.0f,
             py::arg("seed") = 0, py::arg("block") = 0, py::arg("columns") = 0, py::arg("profile") = false,
-            py::arg("channels") = 1, py::arg("positions") = 1)
+            py::arg("channels") = 1, py::arg("positions") = 1,
+            py::arg("most_entries") = 256)
         .def_property_readonly("ordered", [](const TensorJob& job) {
             return is_ordered(*job.codec.quantizer, job.spec);
         })
@@ -102,6 +104,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         .def_property_readonly("channels", [](const TensorJob& job) { return job.spec.channels; })
         .def_property_readonly("positions", [](const TensorJob& job) { return job.spec.positions; })
         .def_property_readonly("step", [](const TensorJob& job) { return job.spec.step; })
+        .def_property_readonly("dim", [](const TensorJob& job) { return job.spec.dim; })
         .def_property_readonly("block", [](const TensorJob& job) { return job.spec.block; });
     m.def("scale_grid", [] {
         Flat<float> out(kMaxScaleCode - kMinScaleCode + 1);

@@ -6,6 +6,7 @@
 #include "core/bytes.hpp"
 #include "entropy/bitpack.hpp"
 #include "pipeline/fused.hpp"
+#include "pipeline/fused_table.hpp"
 #include "pipeline/parts.hpp"
 #include "pipeline/plane.hpp"
 #include "pipeline/stream_copy.hpp"
@@ -96,9 +97,15 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
                   stream_stores ? workspace.get(Workspace::kStaging, kPiece * item) : nullptr};
     const std::uint8_t* planes[Workspace::kPlanes];
     Runs runs;
-    const bool fusing = stream_stores && fuses(out_dtype) && state.planes == 1 &&
-                        codec.quantizer->runs != nullptr && can_fuse(readers[0]) &&
+    const bool may_fuse =
+        stream_stores && fuses(out_dtype) && state.planes == 1 && can_fuse(readers[0]);
+    const bool fusing = may_fuse && codec.quantizer->runs != nullptr &&
                         codec.quantizer->runs(t, range, state, 0, runs);
+    PlaneTable table;
+    SymbolTable elements{};
+    const bool tabling = may_fuse && codec.quantizer->table != nullptr &&
+                         codec.quantizer->table(state, out_dtype, workspace, elements);
+    if (tabling) table.fill(elements, state.bits[0], static_cast<unsigned>(item));
     const std::size_t word = item_bytes(t.dtype);
     const bool merging = stream_stores && out_dtype == t.dtype &&
                          codec.quantizer->rotated_planes(t) && can_merge(readers[0], word);
@@ -115,6 +122,11 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
         if (fusing && at >= begin && at + n <= end &&
             codec.quantizer->runs(t, range, state, at, runs) && fuses(runs, n)) {
             QC_TRY(fused_next(readers[0], n, runs, output.at, out_dtype));
+            output.at += n * item;
+            continue;
+        }
+        if (tabling && at >= begin && at + n <= end && n % 256 == 0) {
+            QC_TRY(table_next(readers[0], n, table, output.at));
             output.at += n * item;
             continue;
         }

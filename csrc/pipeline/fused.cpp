@@ -1,5 +1,7 @@
 #include "pipeline/fused.hpp"
 
+#include "pipeline/fused_table.hpp"
+
 namespace qc {
 namespace {
 
@@ -37,6 +39,18 @@ Status fused_next(PlaneReader& reader, std::size_t n, const Runs& runs, std::uin
         return kOkStatus;
     }
     fused_unpack.pick()(reader.packed(), reader.bits(), n, runs, out, to);
+    reader.advance(n);
+    return kOkStatus;
+}
+
+Status table_next(PlaneReader& reader, std::size_t n, const PlaneTable& table,
+                  std::uint8_t* out) noexcept {
+    if (rans::Stream* stream = rans_stream(reader); stream != nullptr) {
+        QC_TRY(table_rans.pick()(*stream, n, table, out));
+        rans::advance(reader.state(), n);
+        return kOkStatus;
+    }
+    QC_TRY(table_unpack.pick()(reader.packed(), reader.bits(), n, table, out));
     reader.advance(n);
     return kOkStatus;
 }

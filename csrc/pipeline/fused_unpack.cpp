@@ -1,5 +1,5 @@
 // pipeline/fused_unpack.cpp - packed symbols to elements, 64 a step.
-#include "entropy/bitpack.hpp"
+#include "entropy/unpack_avx512.hpp"
 #include "pipeline/fused.hpp"
 #include "quantize/dequantize_sink.hpp"
 
@@ -10,34 +10,6 @@ namespace qc {
 #pragma GCC target("avx2,bmi,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512bf16")
 
 namespace {
-
-template <unsigned kBits>
-struct Unpacker {
-    __m512i gather;
-    __m512i shift;
-
-    Unpacker() noexcept {
-        alignas(64) std::uint8_t bytes[64];
-        alignas(64) std::uint8_t shifts[64];
-        for (unsigned k = 0; k < 64; ++k) {
-            const unsigned byte = k % 8 < kBits ? k % 8 : 0;
-            bytes[k] = static_cast<std::uint8_t>(k / 8 * kBits + byte);
-            shifts[k] = static_cast<std::uint8_t>(k % 8 * kBits);
-        }
-        gather = _mm512_load_si512(bytes);
-        shift = _mm512_load_si512(shifts);
-    }
-
-    // Reads exactly the bytes of 64 symbols.
-    __m512i get(const std::uint8_t* p) const noexcept {
-        constexpr __mmask64 used = kBits == 8 ? ~__mmask64{0} : (__mmask64{1} << (8 * kBits)) - 1;
-        const __m512i v = _mm512_maskz_loadu_epi8(used, p);
-        if constexpr (kBits == 8) return v;
-        return _mm512_and_si512(
-            _mm512_multishift_epi64_epi8(shift, _mm512_permutexvar_epi8(gather, v)),
-            _mm512_set1_epi8(static_cast<char>((1u << kBits) - 1)));
-    }
-};
 
 template <unsigned kBits, DType kTo, Halves kHow>
 void unpack_to(const std::uint8_t* in, std::size_t n, const Runs& runs, std::uint8_t* out) {

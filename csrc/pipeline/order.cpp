@@ -19,28 +19,39 @@ std::uint64_t rows(const TensorSpec& t, ChunkRange range) noexcept {
     return (range.first + range.count - 1) / (t.channels * t.positions) - first_row(t, range) + 1;
 }
 
-std::uint8_t profile_class(int row, int channel, int position) noexcept {
-    return static_cast<std::uint8_t>(std::clamp(row + channel + position - 2 * kCentre, 0, kClasses - 1));
+// `rest` is the sum of a channel's and a position's codes.
+std::uint8_t profile_class(int row, int rest) noexcept {
+    return static_cast<std::uint8_t>(std::clamp(row + rest - 2 * kCentre, 0, kClasses - 1));
 }
+
+// Sums of channel and position are made once for rows of up to so many elements.
+constexpr std::size_t kLongRow = 1 << 16;
 
 // Classes of n elements from `element` of the tensor on.
 void profile_run(const TensorSpec& t, ChunkRange range, const std::uint8_t* codes,
-                 std::uint64_t element, std::size_t n,
-                 std::uint8_t* out) noexcept {
+                 std::uint64_t element, std::size_t n, std::uint8_t* out) noexcept {
     const std::uint8_t* const channel = codes + rows(t, range);
     const std::uint8_t* const position = channel + t.channels;
-    std::uint64_t p = element % t.positions;
-    std::uint64_t c = element / t.positions % t.channels;
-    std::uint64_t r = element / (t.channels * t.positions) - first_row(t, range);
-    for (std::size_t i = 0; i < n; ++i) {
-        out[i] = profile_class(codes[r], channel[c], position[p]);
-        if (++p == t.positions) {
-            p = 0;
-            if (++c == t.channels) {
-                c = 0;
-                ++r;
+    const std::uint64_t row_length = t.channels * t.positions;
+    std::uint64_t r = element / row_length - first_row(t, range);
+    std::uint64_t at = element % row_length;
+    std::uint8_t sums[kLongRow];
+    const bool made = row_length <= kLongRow && row_length < n;
+    for (std::uint64_t k = 0; made && k < row_length; ++k) {
+        sums[k] = static_cast<std::uint8_t>(channel[k / t.positions] + position[k % t.positions]);
+    }
+    for (std::size_t i = 0; i < n; ++r, at = 0) {
+        const auto m = static_cast<std::size_t>(std::min<std::uint64_t>(row_length - at, n - i));
+        const int row = codes[r];
+        if (made) {
+            for (std::size_t k = 0; k < m; ++k) out[i + k] = profile_class(row, sums[at + k]);
+        } else {
+            for (std::size_t k = 0; k < m; ++k) {
+                const std::uint64_t e = at + k;
+                out[i + k] = profile_class(row, channel[e / t.positions] + position[e % t.positions]);
             }
         }
+        i += m;
     }
 }
 

@@ -61,6 +61,11 @@ constexpr QuantizerKernel kLossless{"lossless", 1,      forward,        open,
                                     inverse,    finish, rotated_planes, nullptr};
 const RegisterQuantizer registered{kLossless};
 
+// The same planes of floats whose last mantissa bits an encoder has rounded away.
+constexpr QuantizerKernel kRounded{"rounded", 8,      forward,        open,
+                                    inverse,    finish, rotated_planes, nullptr};
+const RegisterQuantizer registered_rounded{kRounded};
+
 }  // namespace
 
 namespace {

@@ -42,6 +42,8 @@ struct TensorSpec {
     std::uint64_t channels = 1;
     std::uint64_t positions = 1;
 
+    unsigned most_entries = 256;  // of a codebook
+
     std::uint64_t chunks() const noexcept { return n / kChunk + (n % kChunk != 0); }
 };
 
@@ -91,6 +93,14 @@ struct ChunkState {
     bool pointwise = false;                      // elements depend on their symbol alone
     const std::uint8_t* table = nullptr;         // element of each symbol, in `table_dtype`
     DType table_dtype = DType::kF32;
+    const float* points = nullptr;               // entries of all codebooks
+    const std::uint32_t* starts = nullptr;       // where each codebook begins; the last one's end
+};
+
+// What every symbol stands for: 256 elements of a dtype, aligned to 64, of which `size` are legal.
+struct SymbolTable {
+    const std::uint8_t* elements;
+    unsigned size;
 };
 
 struct QuantizerKernel {
@@ -138,6 +148,10 @@ struct QuantizerKernel {
     Status (*next_plane)(const TensorSpec& t, ChunkRange range, ChunkState& state, unsigned k,
                          const std::uint8_t* const* planes, std::size_t& count,
                          unsigned& bits) noexcept = nullptr;
+
+    // Where all elements are those of one table by one plane: that table in dtype `to`, for loops that
+    // fuse. Null, or false, where they are not.
+    bool (*table)(ChunkState& state, DType to, Workspace&, SymbolTable& table) noexcept = nullptr;
 };
 
 class RegisterQuantizer {

@@ -67,6 +67,13 @@ class Entry:
         return math.prod(self.shape)
 
     @property
+    def place(self) -> int:
+        """Where its first chunk begins; 0 where it has none."""
+        if self.shared is not None:
+            return self.shared.offset
+        return int(self.offsets[0]) if self.offsets.size else 0
+
+    @property
     def stored_bytes(self) -> int:
         """Bytes of its chunks; of a shared chunk, its elements' part."""
         if self.shared is None:

@@ -42,8 +42,8 @@ class Bloomier(Coder):
 
     Notes
     -----
-    Goes with quantizers whose symbols are values each for itself: ``uniform`` of up to 8 bits. Encoding raises
-    `InputError` where more than 2**bits - 1 symbols beside zero are in use, and where a step leaves
+    Goes with quantizers whose symbols are values each for itself: ``uniform`` of up to 8 bits, ``ternary``,
+    and ``kmeans`` with `keep_zeros` and one codebook. Encoding raises `InputError` where more than 2**bits - 1 symbols beside zero are in use, and where a step leaves
     weights that need more than 8 bits. What would not be smaller is stored, without errors.
 
     References
@@ -56,8 +56,8 @@ class Bloomier(Coder):
     Examples
     --------
     >>> import qcodec
-    >>> print(qcodec.Uniform(bits=4) | qcodec.Bloomier(bits=6))
-    uniform(bits=4) | bloomier(bits=6)
+    >>> print(qcodec.KMeans(k=16, keep_zeros=True) | qcodec.Bloomier(bits=6))
+    kmeans(keep_zeros=True) | bloomier(bits=6)
     """
 
     name: ClassVar[str] = "bloomier"

@@ -29,6 +29,7 @@ class Lossless(Quantizer):
     name: ClassVar[str] = "lossless"
     wire_id: ClassVar[int] = 1
     lossy: ClassVar[bool] = False
+    bitwise: ClassVar[bool] = True
 
     def job_options(self, shape: tuple[int, ...], n: int) -> dict[str, Any]:
         """Nothing to configure."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from qcodec import _core
 from qcodec._arrays import DTYPE_CODES, check_float, check_int, check_step
+from qcodec.quantize._groups import check_groups, groups_of
 from qcodec.quantize._levels import MAX_ESCAPE, pack_levels
 from qcodec.registry import register
 from qcodec.stages import Part, Quantizer, Symbols, added
@@ -105,12 +105,7 @@ class Uniform(Quantizer):
             check_int("bits", self.bits, 1, 16)
             if 8 < self.bits < 16:
                 raise ValueError(f"bits must be 1..8 or 16, got {self.bits}")
-        if self.axis is not None:
-            check_int("axis", self.axis, -32, 31)
-        if self.group is not None:
-            check_int("group", self.group, 1, 2**20)
-        if self.axis is not None and self.group is not None:
-            raise ValueError("uniform takes axis or group, not both")
+        check_groups("uniform", self.axis, self.group)
         for name, most in (("rdo", 1.0), ("dead_zone", 0.5)):
             object.__setattr__(self, name, check_float(name, getattr(self, name), 0.0, most))
         if self.clip not in ("none", "mse"):
@@ -133,14 +128,7 @@ class Uniform(Quantizer):
 
     def job_options(self, shape: tuple[int, ...], n: int) -> dict[str, Any]:
         """How the tensor's elements are cut into groups: FORMAT.md, "uniform"."""
-        inner, dim = max(n, 1), 1
-        if n == 0:
-            self._check_axis(len(shape))
-        elif self.axis is not None:
-            axis = self._check_axis(len(shape))
-            inner, dim = math.prod(shape[axis + 1 :]), shape[axis]
-        elif self.group is not None:
-            inner, dim = self.group, -(-n // self.group)
+        inner, dim = groups_of(shape, n, self.axis, self.group)
         return {
             "inner": inner,
             "dim": dim,
@@ -157,13 +145,6 @@ class Uniform(Quantizer):
         if channels + positions > _MAX_PROFILE:
             raise ValueError(f"a profile of {channels} + {positions} codes, at most {_MAX_PROFILE}")
         return {"profile": True, "channels": max(channels, 1), "positions": max(positions, 1)}
-
-    def _check_axis(self, rank: int) -> int:
-        """The axis counted from 0; a tensor may have too few for it."""
-        axis = self.axis or 0
-        if self.axis is not None and not -rank <= axis < rank:
-            raise ValueError(f"axis {axis} of a tensor of {rank} dimensions")
-        return axis + rank if axis < 0 else axis
 
     def fit(self, job: Any, data: Any) -> tuple[Any, Any]:
         """Scales and zero points, one per group; for `step`, the step itself as float32."""

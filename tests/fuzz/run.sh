@@ -9,7 +9,7 @@ trap 'rm -rf "$build"' EXIT
 flags=(-std=c++20 -O1 -g -ffp-contract=off -fno-omit-frame-pointer -Icsrc -w)
 flags+=(-fsanitize=address,undefined -fno-sanitize-recover=all)
 sources=$(find csrc -name '*.cpp' ! -path 'csrc/bind/*')
-for target in fuzz_stream fuzz_chunk; do
+for target in fuzz_stream fuzz_chunk fuzz_parts; do
     if command -v clang++ > /dev/null; then
         # shellcheck disable=SC2086
         clang++ "${flags[@]}" -fsanitize=fuzzer -DQC_LIBFUZZER $sources "tests/fuzz/$target.cpp" \

@@ -1,0 +1,96 @@
+#include "pipeline/fused_table.hpp"
+
+#include "entropy/rans_rounds_avx512.hpp"
+#include "entropy/unpack_avx512.hpp"
+#include "quantize/table_sink.hpp"
+
+namespace qc {
+
+void PlaneTable::fill(const SymbolTable& table, unsigned bits, unsigned bytes) noexcept {
+    item = bytes;
+    size = table.size;
+    wide = bits > 6;
+    unsigned lower = 0;
+    for (unsigned k = 0; k < bytes; ++k) {
+        for (unsigned s = 0; s < 256; ++s) {
+            planes[256 * k + s] = table.elements[bytes * s + k];
+            if (k < 2) lower |= planes[256 * k + s];
+        }
+    }
+    upper = bytes == 4 && lower == 0;
+}
+
+#if QC_X86
+#pragma GCC push_options
+#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")
+#pragma GCC target("avx512vbmi2,avx512bitalg,gfni,avx512bf16")
+
+namespace {
+
+Status checked(bool below) noexcept {
+    return below ? kOkStatus : corrupt("codebook: a symbol without an entry");
+}
+
+template <class Sink>
+Status rans_to(rans::Stream& s, std::size_t n, const PlaneTable& table, std::uint8_t* out) noexcept {
+    Sink sink(table.planes, out);
+    QC_TRY(rans::next_into(s, n, sink));
+    return checked(sink.all_below(table.size));
+}
+
+template <bool kWide>
+Status rans_item(rans::Stream& s, std::size_t n, const PlaneTable& table, std::uint8_t* out) noexcept {
+    if (table.item == 2) return rans_to<TableSink<2, kWide, false>>(s, n, table, out);
+    return table.upper ? rans_to<TableSink<4, kWide, true>>(s, n, table, out)
+                       : rans_to<TableSink<4, kWide, false>>(s, n, table, out);
+}
+
+Status table_rans_avx512(rans::Stream& s, std::size_t n, const PlaneTable& table,
+                         std::uint8_t* out) noexcept {
+    return table.wide ? rans_item<true>(s, n, table, out) : rans_item<false>(s, n, table, out);
+}
+
+template <unsigned kBits, class Sink>
+Status unpack_to(const std::uint8_t* in, std::size_t n, const PlaneTable& table,
+                 std::uint8_t* out) noexcept {
+    Sink sink(table.planes, out);
+    const Unpacker<kBits> unpacker;
+    for (std::size_t i = 0; i < n; i += 64, in += 8 * kBits) sink.put(unpacker.get(in));
+    sink.flush();
+    return checked(sink.all_below(table.size));
+}
+
+template <unsigned kBits>
+Status unpack_bits(const std::uint8_t* in, std::size_t n, const PlaneTable& table,
+                   std::uint8_t* out) noexcept {
+    constexpr bool kWide = kBits > 6;
+    if (table.item == 2) return unpack_to<kBits, TableSink<2, kWide, false>>(in, n, table, out);
+    return table.upper ? unpack_to<kBits, TableSink<4, kWide, true>>(in, n, table, out)
+                       : unpack_to<kBits, TableSink<4, kWide, false>>(in, n, table, out);
+}
+
+Status table_unpack_avx512(const std::uint8_t* in, unsigned bits, std::size_t n,
+                           const PlaneTable& table, std::uint8_t* out) noexcept {
+    switch (bits) {
+        case 1: return unpack_bits<1>(in, n, table, out);
+        case 2: return unpack_bits<2>(in, n, table, out);
+        case 3: return unpack_bits<3>(in, n, table, out);
+        case 4: return unpack_bits<4>(in, n, table, out);
+        case 5: return unpack_bits<5>(in, n, table, out);
+        case 6: return unpack_bits<6>(in, n, table, out);
+        case 7: return unpack_bits<7>(in, n, table, out);
+        default: return unpack_bits<8>(in, n, table, out);
+    }
+}
+
+}  // namespace
+#pragma GCC pop_options
+
+constinit const Variants<TableRansFn> table_rans{nullptr, nullptr, table_rans_avx512};
+constinit const Variants<TableUnpackFn> table_unpack{nullptr, nullptr, table_unpack_avx512};
+#else
+constinit const Variants<TableRansFn> table_rans{nullptr};
+constinit const Variants<TableUnpackFn> table_unpack{nullptr};
+#endif
+
+}  // namespace qc

@@ -1,0 +1,43 @@
+// pipeline/fused_table.hpp - loops in which symbols go from the coder's registers to entries of a codebook.
+//
+// As pipeline/fused.hpp, for quantizers with one table for the whole chunk.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/status.hpp"
+#include "entropy/rans_decode.hpp"
+#include "pipeline/plane.hpp"
+#include "quantize/quantizer.hpp"
+#include "simd/isa.hpp"
+
+namespace qc {
+
+// A table, byte plane by byte plane: byte k of element s at planes[256 * k + s].
+struct PlaneTable {
+    alignas(64) std::uint8_t planes[4 * 256];
+    unsigned item = 0;   // bytes of an element: 2 or 4
+    unsigned size = 0;   // symbols that are legal
+    bool upper = false;  // lower halves of all elements are zero
+    bool wide = false;   // symbols may have more than 6 bits
+
+    void fill(const SymbolTable& table, unsigned bits, unsigned bytes) noexcept;
+};
+
+// The next n symbols of a plain rANS stream of at least 64 lanes; of symbols packed at `in`.
+using TableRansFn = Status (*)(rans::Stream& s, std::size_t n, const PlaneTable& table,
+                               std::uint8_t* out) noexcept;
+using TableUnpackFn = Status (*)(const std::uint8_t* in, unsigned bits, std::size_t n,
+                                 const PlaneTable& table, std::uint8_t* out) noexcept;
+
+// Null at levels that have no such loop.
+extern const Variants<TableRansFn> table_rans;
+extern const Variants<TableUnpackFn> table_unpack;
+
+// The next n symbols of the plane to n elements at `out`. A symbol beyond the table is kCorrupt.
+//   requires  can_fuse(reader), n a multiple of 256, and as for PlaneReader::next
+Status table_next(PlaneReader& reader, std::size_t n, const PlaneTable& table,
+                  std::uint8_t* out) noexcept;
+
+}  // namespace qc

@@ -1,0 +1,52 @@
+// quantize/ternary.cpp - 3LC's three values: FORMAT.md, "ternary". The caller chooses symbols.
+#include <bit>
+
+#include "core/bytes.hpp"
+#include "quantize/codebook.hpp"
+
+namespace qc {
+namespace {
+
+Status forward(const TensorSpec&, ChunkRange range, const std::uint8_t*, const Params&, Workspace&,
+               ChunkSymbols&) {
+    return {Code::kInput, range.first, "ternary symbols are chosen by the caller"};
+}
+
+Status open(const TensorSpec&, ChunkRange, ByteReader& in, Workspace& workspace,
+            ChunkState& state) {
+    std::uint32_t bits = 0;
+    QC_TRY(in.get(bits, "ternary: scale"));
+    if (bits >= 0x7F800000u) return corrupt("ternary: scale", in.at() - 4);
+    const float scale = std::bit_cast<float>(bits);
+    float* const points = workspace.get_as<float>(Workspace::kParams, 3);
+    points[0] = -scale;
+    points[1] = 0.0f;
+    points[2] = scale;
+    auto* const starts = workspace.get_as<std::uint32_t>(Workspace::kParams2, 2);
+    starts[0] = 0;
+    starts[1] = 3;
+    state.entries = 1;
+    state.points = points;
+    state.starts = starts;
+    state.width = 2;
+    state.planes = 1;
+    state.bits[0] = 2;
+    state.table = nullptr;
+    return kOkStatus;
+}
+
+bool never_rotated(const TensorSpec&) noexcept { return false; }
+
+constexpr QuantizerKernel kTernary{.name = "ternary",
+                                   .id = 6,
+                                   .forward = forward,
+                                   .open = open,
+                                   .inverse = codebook_inverse,
+                                   .finish = codebook_finish,
+                                   .rotated_planes = never_rotated,
+                                   .runs = nullptr,
+                                   .table = codebook_table};
+const RegisterQuantizer registered{kTernary};
+
+}  // namespace
+}  // namespace qc
