@@ -256,7 +256,7 @@ def decode_zero_run(payload, count, bits, then="none"):
     return out
 
 
-def decode_bloomier(payload, count, bits, **_):
+def decode_bloomier(payload, count, bits):
     try:
         return twin_bloomier.decode(Cursor(payload), count, bits)
     except twin_bloomier.BadStreamError as error:

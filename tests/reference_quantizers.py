@@ -87,6 +87,7 @@ class Codec:
         refuse_unless(coder.get("then", "none") in ("none", "huffman", "rans"), "then")
         if config["coder"]["name"] == "bloomier":
             check_bloomier(config)
+            coder = {}  # what a reader needs stands in the stream
         self.coder = functools.partial(DECODERS[config["coder"]["name"]], **coder)
 
     def check(self, tensor):
