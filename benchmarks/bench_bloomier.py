@@ -1,4 +1,4 @@
-"""`bloomier` beside the three-hash filter that it replaces: ``python benchmarks/bench_bloomier.py``.
+"""`bloomier` beside the three-hash filter: ``python benchmarks/bench_bloomier.py``.
 
 Space over n * bits, build, decoding in order at each instruction set, decoding to float32 beside
 memcpy, and the rate of wrong zeros. Times are the least of several runs, by the clock of the
@@ -93,8 +93,8 @@ def space_and_build() -> Iterator[str]:
         size = Filter(at, values, BITS).nbytes
         over = 100 * (8 * size / keys / BITS - 1)
         yield (
-            f"| three hashes | {keys:,} | {size:,} | {over:.2f} % | | {keys / seconds.cpu / 1e6:.1f} | "
-            f"{keys / seconds.wall / 1e6:.1f} | |"
+            f"| three hashes | {keys:,} | {size:,} | {over:.2f} % | "
+            f"| {keys / seconds.cpu / 1e6:.1f} | {keys / seconds.wall / 1e6:.1f} | |"
         )
 
 
@@ -150,8 +150,9 @@ def to_floats() -> Iterator[str]:
             ratio = copy.cpu / seconds.cpu
             lossy = "bloomier" in codec and level == before
             yield (
-                f"| `{codec.replace('|', chr(92) + '|')}` | {level} | {n / seconds.cpu / 1e6:.0f} | "
-                f"{n / seconds.wall / 1e6:.0f} | {ratio:.2f} | {verdict(ratio, 1) if lossy else ''} |"
+                f"| `{codec.replace('|', chr(92) + '|')}` | {level} "
+                f"| {n / seconds.cpu / 1e6:.0f} | {n / seconds.wall / 1e6:.0f} "
+                f"| {ratio:.2f} | {verdict(ratio, 1) if lossy else ''} |"
             )
         _core.set_isa(before)
 
@@ -192,7 +193,8 @@ SECTIONS = {
 
 def header() -> Iterator[str]:
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    names = [line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")]
+    models = [line for line in text.splitlines() if line.startswith("model name")]
+    names = [line.split(":")[1].strip() for line in models]
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12"],
         cwd=Path(__file__).parent, capture_output=True, text=True, check=False,

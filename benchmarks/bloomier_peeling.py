@@ -1,4 +1,4 @@
-"""The Bloomier filter of the Weightless paper: three hashed cells, solved by peeling. For comparison.
+"""The Bloomier filter of the Weightless paper, for comparison: three hashed cells, peeling.
 
 Keys are positions; a value is the exclusive or of three cells, a third of the table each, and of a
 mask. 1.23 cells per key, packed to `bits` bits. The engine has a ribbon instead.
@@ -50,7 +50,9 @@ def _set(table: U8, cell: int, bits: int, value: int) -> None:
 
 
 @numba.njit
-def _peel(keys: npt.NDArray[np.int64], values: U8, bits: int, seed: np.uint64, third: int, table: U8) -> bool:
+def _peel(
+    keys: npt.NDArray[np.int64], values: U8, bits: int, seed: np.uint64, third: int, table: U8
+) -> bool:
     n = keys.size
     counts = np.zeros(3 * third, np.uint32)
     joined = np.zeros(3 * third, np.uint32)

@@ -39,7 +39,7 @@ def entropy(density: float) -> float:
 
 
 def noisy_bound(density: float, rate: float) -> float:
-    """Bits per non-zero if zeros may come back wrong, at random, at this rate: mutual information."""
+    """Bits per non-zero if zeros come back wrong at random at this rate: mutual information."""
     hit = density + (1 - density) * rate
     said = -hit * np.log2(hit) - (1 - hit) * np.log2(1 - hit)
     unsure = -rate * np.log2(rate) - (1 - rate) * np.log2(1 - rate)
@@ -86,7 +86,8 @@ def draw(rows: dict[str, list[float]], path: Path) -> None:
     lower.set_xlabel("density, % of weights that are not zero")
     lower.set_xscale("log")
     lower.set_yscale("log")
-    lower.set_xticks([0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30], labels="0.1 0.2 0.5 1 2 5 10 20 30".split())
+    ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30]
+    lower.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
@@ -98,7 +99,8 @@ def table(rows: dict[str, list[float]]) -> str:
     heads = "".join(f" {bits} bits | wrong |" for bits in BITS)
     lines = [f"| density | entropy | rans |{heads}", "|---:|---:|---:|" + "---:|---:|" * len(BITS)]
     for k, density in enumerate(DENSITIES):
-        cells = "".join(f" {rows[f'{b} bits'][k]:.2f} | {rows[f'wrong {b}'][k]:.2f} |" for b in BITS)
+        pairs = [(rows[f"{bits} bits"][k], rows[f"wrong {bits}"][k]) for bits in BITS]
+        cells = "".join(f" {size:.2f} | {wrong:.2f} |" for size, wrong in pairs)
         lines.append(
             f"| {100 * density:g} % | {rows['entropy'][k]:.2f} | {rows['rans'][k]:.2f} |{cells}"
         )

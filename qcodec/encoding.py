@@ -65,7 +65,7 @@ def encode_chunks(
 
 
 def is_plain(codec: Codec) -> bool:
-    """Whether one native call takes elements to chunks: no transform, no search, nothing lost late."""
+    """Whether one native call takes elements to chunks: no transform, search or lossy coder."""
     return codec.transform is None and not codec.quantizer.searches and not codec.coder.lossy
 
 

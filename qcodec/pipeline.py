@@ -160,7 +160,8 @@ def _check_lossy_coder(transform: Transform | None, quantizer: Quantizer, coder:
     if transform is not None:
         raise ValueError(f"{transform} | {coder}: a wrong coefficient would spread over its block")
     if not quantizer.takes_lossy_coder:
-        raise ValueError(f"{quantizer} | {coder}: its symbols cannot take the errors of a lossy coder")
+        what = "its symbols cannot take the errors of a lossy coder"
+        raise ValueError(f"{quantizer} | {coder}: {what}")
 
 
 def _stage_from_config(kind: str, config: object) -> Stage:

@@ -136,8 +136,8 @@ class safe_open:  # noqa: N801 - named as in safetensors
     def get_error_rates(self, name: str) -> tuple[float, float] | None:
         """How often a lossy coder turns a zero into another value: asked for, and measured.
 
-        Decodes the tensor's symbols. Parts of all symbols that are no stored ones; of a shared chunk
-        as a whole, for small tensors.
+        Decodes the tensor's symbols. Both are parts of those that were not stored; in a shared
+        chunk, of all of its tensors.
 
         Returns
         -------

@@ -152,11 +152,11 @@ class Quantizer(Stage, ABC):
 
     @property
     def takes_lossy_coder(self) -> bool:
-        """Whether each symbol is a value for itself, so that a wrong one is no more than a wrong value."""
+        """Whether each symbol is a value for itself, and a wrong one no more than a wrong value."""
         return False
 
     def why_exact(self, made: Symbols) -> str | None:
-        """Why these symbols cannot take errors although those of other tensors can; None if they can."""
+        """Why these symbols cannot take errors where others of this quantizer can, or None."""
         return None
 
     def fit_tensor(self, job: Any, chunks: list[npt.NDArray[Any]]) -> Any:

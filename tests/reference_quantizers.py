@@ -63,7 +63,7 @@ def check_bloomier(config):
     name = quantizer["name"]
     values = (name == "uniform" and quantizer["bits"] != 16) or name == "ternary"
     if name == "kmeans":
-        values = quantizer["keep_zeros"] and quantizer["axis"] is None and quantizer["group"] is None
+        values = quantizer["keep_zeros"] and (quantizer["axis"], quantizer["group"]) == (None, None)
     refuse_unless(values, "a quantizer whose symbols take no errors")
 
 

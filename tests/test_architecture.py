@@ -219,7 +219,7 @@ def format_rows():
         if cells[0] in ("transform", "quantizer", "coder"):
             options = re.findall(r"`(\w+)` ([^,]+)", cells[3])
             needed = re.findall(r"`(\w+)`(?=;|$)", cells[3])
-            defaults = {name: dataclasses.MISSING for name in needed}
+            defaults = dict.fromkeys(needed, dataclasses.MISSING)
             defaults |= {name: json.loads(value) for name, value in options}
             ids = [int(number) for number in re.findall(r"\d+", cells[2])]
             yield cells[0], re.findall(r"`(\w+)`", cells[1])[0], ids, defaults

@@ -100,8 +100,8 @@ def _show(result: dict[str, Any]) -> None:
             asked, measured = row["error_rate_asked"], row["error_rate_measured"]
             click.echo(
                 _common.printable(
-                    f"{row['name']}: lossy coder; of the weights not stored, {100 * asked:.3f} % are "
-                    f"to come back as another value, {100 * measured:.3f} % do"
+                    f"{row['name']}: lossy coder; of the weights not stored, {100 * asked:.3f} % "
+                    f"are to come back as another value, {100 * measured:.3f} % do"
                 )
             )
     for name, target in result["aliases"].items():

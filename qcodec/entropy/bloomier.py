@@ -25,8 +25,8 @@ class Bloomier(Coder):
     `bits` for each symbol that is not zero, and less than 1 % more in chunks of 10,000 of them.
 
     Below a few bits this is smaller than exact coding, at the price of wrong weights, around which
-    the rest of a network can be retrained: ``qcodec.encode(..., return_errors=True)`` says where they
-    are, and ``qcodec inspect`` how many. See docs/bloomier.md for when that pays.
+    the rest of a network can be retrained: ``qcodec.encode(..., return_errors=True)`` says where
+    they are, and ``qcodec inspect`` how many. See docs/bloomier.md for when that pays.
 
     Parameters
     ----------
@@ -42,16 +42,17 @@ class Bloomier(Coder):
 
     Notes
     -----
-    Goes with quantizers whose symbols are values each for itself: ``uniform`` of up to 8 bits, ``ternary``,
-    and ``kmeans`` with `keep_zeros` and one codebook. Encoding raises `InputError` where more than 2**bits - 1 symbols beside zero are in use, and where a step leaves
-    weights that need more than 8 bits. What would not be smaller is stored, without errors.
+    Goes with quantizers whose symbols are values each for itself: ``uniform`` of up to 8 bits,
+    ``ternary``, and ``kmeans`` with `keep_zeros` and one codebook. Encoding raises `InputError`
+    where more than 2**bits - 1 symbols beside zero are in use, and where a step leaves weights that
+    need more than 8 bits. What would not be smaller is stored, without errors.
 
     References
     ----------
-    .. [1] B. Reagen et al., "Weightless: Lossy weight encoding for deep neural network compression",
-       ICML 2018, arXiv:1711.04686.
-    .. [2] P. C. Dillinger, L. Hübschle-Schneider, P. Sanders, S. Walzer, "Fast succinct retrieval and
-       approximate membership using ribbon", SEA 2022, arXiv:2109.01892.
+    .. [1] B. Reagen et al., "Weightless: Lossy weight encoding for deep neural network
+       compression", ICML 2018, arXiv:1711.04686.
+    .. [2] P. C. Dillinger, L. Hübschle-Schneider, P. Sanders, S. Walzer, "Fast succinct retrieval
+       and approximate membership using ribbon", SEA 2022, arXiv:2109.01892.
 
     Examples
     --------
@@ -77,8 +78,9 @@ class Bloomier(Coder):
         if in_use > 1:
             if in_use - 1 > 2**self.bits - 1:
                 raise InputError(
-                    f"{in_use - 1} symbols beside the most frequent one are in use, and {self} tells "
-                    f"apart {2**self.bits - 1}: take {int(in_use - 1).bit_length()} bits or more"
+                    f"{in_use - 1} symbols beside the most frequent one are in use, and {self} "
+                    f"tells apart {2**self.bits - 1}: "
+                    f"take {int(in_use - 1).bit_length()} bits or more"
                 )
             coded = _core.bloomier_encode(symbols, bits, self.bits, self.seed)
             if coded is not None:

@@ -12,7 +12,6 @@ import reference_coders
 from conftest import ISAS
 from entropy import twin_bloomier
 
-import qcodec
 from qcodec import _core
 
 BLOOMIER = 7
@@ -115,7 +114,9 @@ def test_keys_come_back_and_zeros_as_the_slow_twin_says(word_bits, density):
     [(8191, 0.1, 15, 4, 5), (8192, 0.05, 200, 8, 8), (8193, 0.1, 100, 7, 7), (20_001, 0.004, 3, 2, 2),
      (40_000, 0.5, 1, 3, 1), (30_000, 0.97, 6, 6, 3)],
 )  # fmt: skip
-def test_streams_of_several_windows_decode_as_the_slow_twin_says(n, density, values, bits, word_bits):
+def test_streams_of_several_windows_decode_as_the_slow_twin_says(
+    n, density, values, bits, word_bits
+):
     symbols = sparse(n, density, values, zero=1)
     payload = encode(symbols, 8, word_bits)
     decoded = at_all_levels(payload, n, 8)
@@ -180,9 +181,7 @@ def test_wrong_values_are_as_frequent_as_each_other_and_lie_apart():
         assert abs(together - zeros * rate) < 4.5 * np.sqrt(zeros * rate)
 
 
-@pytest.mark.parametrize(
-    ("keys", "percent"), [(3_000, 2.5), (10_000, 1.2), (80_000, 0.7)], ids=str
-)
+@pytest.mark.parametrize(("keys", "percent"), [(3_000, 2.5), (10_000, 1.2), (80_000, 0.7)], ids=str)
 def test_tiles_and_all_else_are_little_more_than_the_bits_of_the_keys(keys, percent):
     symbols = sparse(int(keys / 0.08), 0.08, 15)
     payload = encode(symbols, 4, 6)

@@ -81,7 +81,9 @@ def test_coders_that_lose_nothing_return_no_errors():
     assert (errors.size, errors.dtype) == (0, np.int64)
 
 
-@pytest.mark.parametrize("rows", [slice(0, 3), slice(100, 101), slice(1500, 1900), slice(2990, 3000)])
+@pytest.mark.parametrize(
+    "rows", [slice(0, 3), slice(100, 101), slice(1500, 1900), slice(2990, 3000)]
+)
 def test_any_slice_is_that_of_the_whole_tensor(isa, rows):
     # Chunks of 2^20, windows of 8192: slices begin and end inside of both.
     w = weights((3000, 701))
@@ -114,8 +116,14 @@ def test_small_tensors_have_chunks_of_their_own(tmp_path):
 @pytest.mark.parametrize(
     "stage",
     [
-        "lossless", "rounded", "uniform(bits=16)", "dithered(step=0.1)", "kmeans(k=4)",
-        "kmeans(axis=0, keep_zeros=True)", "kmeans(group=64, keep_zeros=True)", "dct | uniform(bits=4)",
+        "lossless",
+        "rounded",
+        "uniform(bits=16)",
+        "dithered(step=0.1)",
+        "kmeans(k=4)",
+        "kmeans(axis=0, keep_zeros=True)",
+        "kmeans(group=64, keep_zeros=True)",
+        "dct | uniform(bits=4)",
         "dct | ternary",
     ],
 )
@@ -132,7 +140,7 @@ def test_a_file_of_such_a_codec_is_corrupt():
     for quantizer in ({"name": "lossless"}, config["quantizer"] | {"bits": 16}):
         with pytest.raises(qcodec.CorruptError, match="cannot take the errors"):
             qcodec.Codec.from_config(config | {"quantizer": quantizer})
-    with pytest.raises(qcodec.CorruptError, match="bits must be in 1..8"):
+    with pytest.raises(qcodec.CorruptError, match=r"bits must be in 1\.\.8"):
         qcodec.Codec.from_config(config | {"coder": config["coder"] | {"bits": 9}})
 
 
@@ -189,7 +197,9 @@ def test_inspect_shows_the_rate_asked_for_and_the_one_measured(tmp_path, shape):
     w = (rng.integers(-3, 4, shape) * (rng.random(shape) < 0.1)).astype(np.float32)
     path = tmp_path / "m.qc"
     codec = "uniform(bits=3) | bloomier(bits=6)"
-    qcodec.save_file({"a": w, "b": np.ones((9, 9), np.float32)}, path, {"a": codec, "b": "lossless"})
+    qcodec.save_file(
+        {"a": w, "b": np.ones((9, 9), np.float32)}, path, {"a": codec, "b": "lossless"}
+    )
     exact = qcodec.decode(qcodec.encode(w, "uniform(bits=3) | rans"))
     _, errors = qcodec.encode(w, codec, return_errors=True)
     shown = command_line.qcodec_json("inspect", path, cwd=tmp_path)
