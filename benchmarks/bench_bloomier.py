@@ -83,8 +83,8 @@ def space_and_build() -> Iterator[str]:
         speed = [keys / s / 1e6 for s in (seconds.cpu, seconds.wall)]
         large = verdict(speed[0], 8) if keys == 1_000_000 else ""
         yield (
-            f"| ribbon | {keys:,} | {size:,} | {over:.2f} % | {verdict(over, mark, at_most=True)} | "
-            f"{speed[0]:.1f} | {speed[1]:.1f} | {large} |"
+            f"| ribbon | {keys:,} | {size:,} | {over:.2f} % "
+            f"| {verdict(over, mark, at_most=True)} | {speed[0]:.1f} | {speed[1]:.1f} | {large} |"
         )
         at = np.flatnonzero(symbols)
         values = symbols[at] - np.uint8(1)

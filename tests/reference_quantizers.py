@@ -10,6 +10,7 @@ import math
 import ml_dtypes
 import numpy as np
 import reference_codebook
+import reference_coders
 import reference_dithered
 from reference_coders import CODER_OPTIONS, DECODERS, Cursor, RejectedError, read_stream
 
@@ -55,18 +56,6 @@ def refuse_unless(condition, rule):
 # ---- configs
 
 
-def check_bloomier(config):
-    coder, quantizer = config["coder"], config["quantizer"]
-    refuse_unless(type(coder["bits"]) is int and 1 <= coder["bits"] <= 8, "bits")
-    refuse_unless(type(coder["seed"]) is int and 0 <= coder["seed"] < 2**28, "seed")
-    refuse_unless("transform" not in config, "a transform before a lossy coder")
-    name = quantizer["name"]
-    values = (name == "uniform" and quantizer["bits"] != 16) or name == "ternary"
-    if name == "kmeans":
-        values = quantizer["keep_zeros"] and (quantizer["axis"], quantizer["group"]) == (None, None)
-    refuse_unless(values, "a quantizer whose symbols take no errors")
-
-
 class Codec:
     """A checked config: options of `transform` (or None) and `quantizer`, function of the coder."""
 
@@ -86,7 +75,7 @@ class Codec:
         coder = {key: value for key, value in config["coder"].items() if key != "name"}
         refuse_unless(coder.get("then", "none") in ("none", "huffman", "rans"), "then")
         if config["coder"]["name"] == "bloomier":
-            check_bloomier(config)
+            refuse_unless(reference_coders.takes_bloomier(config), "bloomier")
             coder = {}  # what a reader needs stands in the stream
         self.coder = functools.partial(DECODERS[config["coder"]["name"]], **coder)
 

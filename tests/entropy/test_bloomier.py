@@ -99,8 +99,8 @@ def test_keys_come_back_and_zeros_as_the_slow_twin_says(word_bits, density):
         symbols = sparse(n, density, values)
         # The engine takes the most frequent symbol for zero; the twin takes the one it is given.
         common = np.bincount(symbols).argmax()
-        for payload, zero in ((encode(symbols, 8, word_bits), common),
-                              (twin_bloomier.encode(symbols.tolist(), word_bits, 0), 0)):  # fmt: skip
+        twin = twin_bloomier.encode(symbols.tolist(), word_bits, 0)
+        for payload, zero in ((encode(symbols, 8, word_bits), common), (twin, 0)):
             if payload is None:
                 continue
             decoded = at_all_levels(payload, n, 8)
@@ -111,8 +111,8 @@ def test_keys_come_back_and_zeros_as_the_slow_twin_says(word_bits, density):
 
 @pytest.mark.parametrize(
     ("n", "density", "values", "bits", "word_bits"),
-    [(8191, 0.1, 15, 4, 5), (8192, 0.05, 200, 8, 8), (8193, 0.1, 100, 7, 7), (20_001, 0.004, 3, 2, 2),
-     (40_000, 0.5, 1, 3, 1), (30_000, 0.97, 6, 6, 3)],
+    [(8191, 0.1, 15, 4, 5), (8192, 0.05, 200, 8, 8), (8193, 0.1, 100, 7, 7),
+     (20_001, 0.004, 3, 2, 2),     (40_000, 0.5, 1, 3, 1), (30_000, 0.97, 6, 6, 3)],
 )  # fmt: skip
 def test_streams_of_several_windows_decode_as_the_slow_twin_says(
     n, density, values, bits, word_bits

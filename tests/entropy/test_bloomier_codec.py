@@ -13,7 +13,8 @@ MEGA = 2**20
 CODECS = [
     "uniform(bits=4)", "uniform(bits=3, group=64)", "uniform(bits=5, axis=0)", "uniform(step=0.3)",
     "uniform(bits=8, symmetric=False)", "uniform(step=0.3, profile=True)",
-    "uniform(step=0.3, rdo=0.1)", "kmeans(keep_zeros=True)", "kmeans(k=3, keep_zeros=True, rate=0.1)",
+    "uniform(step=0.3, rdo=0.1)", "kmeans(keep_zeros=True)",
+    "kmeans(k=3, keep_zeros=True, rate=0.1)",
     "ternary",
 ]  # fmt: skip
 
@@ -148,7 +149,8 @@ def test_a_file_of_such_a_codec_is_corrupt():
     ("options", "error"),
     [
         ({"bits": 0}, ValueError), ({"bits": 9}, ValueError), ({"bits": 6.0}, TypeError),
-        ({"bits": 6, "seed": -1}, ValueError), ({"bits": 6, "seed": 2**28}, ValueError), ({}, TypeError),
+        ({"bits": 6, "seed": -1}, ValueError), ({"bits": 6, "seed": 2**28}, ValueError),
+        ({}, TypeError),
     ],
     ids=str,
 )  # fmt: skip
