@@ -218,7 +218,7 @@ def format_rows():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if cells[0] in ("transform", "quantizer", "coder"):
             options = re.findall(r"`(\w+)` ([^,]+)", cells[3])
-            needed = re.findall(r"`(\w+)`(?=;|$)", cells[3])
+            needed = re.findall(r"`(\w+)`(?=,|$)", cells[3])
             defaults = dict.fromkeys(needed, dataclasses.MISSING)
             defaults |= {name: json.loads(value) for name, value in options}
             ids = [int(number) for number in re.findall(r"\d+", cells[2])]
