@@ -203,8 +203,8 @@ std::uint64_t row_of(std::uint32_t seed, std::uint32_t p) noexcept {
 }
 
 constexpr unsigned mask_of(std::uint64_t row) noexcept {
-    // Not linear in the row: otherwise planes that no value uses would solve to zero, and every position
-    // would answer with a value.
+    // No fixed vector of slots may give the mask: without one, or with the sum of all columns, planes that no
+    // value uses solve to a constant, and every position answers with a value. Not linear: none can.
     return static_cast<unsigned>((row ^ (row >> 8 & row >> 16)) & 255);
 }
 

@@ -155,7 +155,7 @@ def test_keys_come_back_wherever_they_lie(what, keys):
 @pytest.mark.parametrize("word_bits", [4, 6, 8])
 @pytest.mark.parametrize("values", [1, 2, 15])
 def test_zeros_answer_with_a_value_at_the_rate_asked_for(word_bits, values):
-    # 3 sigma; a mask that is linear in the row makes this 1 for one and two values.
+    # 3 sigma; no mask, or the sum of the row's columns as one, makes this 1 for one and two values.
     symbols = sparse(4 * MEGA, 0.08, values)
     wrong = zeros = 0
     for chunk in symbols.reshape(4, MEGA):
