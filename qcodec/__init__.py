@@ -18,6 +18,7 @@ from qcodec.files import load_file, save_file
 from qcodec.pipeline import (
     E8P,
     Bitpack,
+    Bloomier,
     Codec,
     Dct,
     Dithered,
@@ -40,6 +41,7 @@ __version__ = "0.2.0"
 __all__ = [
     "E8P",
     "Bitpack",
+    "Bloomier",
     "Codec",
     "CorruptError",
     "Dct",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from typing import Any, overload
+from typing import Any, Literal, overload
 
+import numpy as np
 import numpy.typing as npt
 
 from qcodec._arrays import as_array
@@ -23,6 +24,7 @@ def encode(
     out: None = None,
     *,
     weights: npt.ArrayLike | None = None,
+    return_errors: Literal[False] = False,
 ) -> bytes: ...
 @overload
 def encode(
@@ -32,7 +34,9 @@ def encode(
     *,
     out: Any,
     weights: npt.ArrayLike | None = None,
+    return_errors: Literal[False] = False,
 ) -> memoryview: ...
+@overload
 def encode(
     array: npt.ArrayLike,
     codec: object = "lossless",
@@ -40,7 +44,17 @@ def encode(
     out: Any = None,
     *,
     weights: npt.ArrayLike | None = None,
-) -> bytes | memoryview:
+    return_errors: Literal[True],
+) -> tuple[bytes | memoryview, npt.NDArray[np.int64]]: ...
+def encode(
+    array: npt.ArrayLike,
+    codec: object = "lossless",
+    threads: int | None = None,
+    out: Any = None,
+    *,
+    weights: npt.ArrayLike | None = None,
+    return_errors: bool = False,
+) -> bytes | memoryview | tuple[bytes | memoryview, npt.NDArray[np.int64]]:
     """One array as a self-contained blob: a .qc file in memory with one tensor called "".
 
     Parameters
@@ -56,11 +70,16 @@ def encode(
     weights : array_like, optional
         Importance of each element, >= 0, in the array's shape, for a codec that takes it
         (`kmeans`): squared errors count in proportion to it.
+    return_errors : bool, default False
+        Return as well which elements a lossy coder gets wrong.
 
     Returns
     -------
-    bytes or memoryview
-        The blob: new bytes, or the part of `out` that it takes.
+    blob : bytes or memoryview
+        New bytes, or the part of `out` that it takes.
+    errors : ndarray of int64, only with `return_errors`
+        Numbers of the elements, in C order and ascending, whose symbols decode to others than they
+        had; empty where the coder loses nothing. The quantizer's own errors are not among them.
 
     Raises
     ------
@@ -69,10 +88,13 @@ def encode(
     """
     stream = io.BytesIO() if out is None else _Buffer(out)
     writer = Writer(stream)
+    errors: list[npt.NDArray[np.int64]] | None = [] if return_errors else None
     values = as_array(array, "array")
-    add_tensor(writer, "", values, as_codec(codec), threads, weights=weights)
+    add_tensor(writer, "", values, as_codec(codec), threads, weights=weights, errors=errors)
     writer.finish()
-    return stream.getvalue()
+    if errors is None:
+        return stream.getvalue()
+    return stream.getvalue(), np.concatenate([np.empty(0, np.int64), *errors])
 
 
 class _Buffer:

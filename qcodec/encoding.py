@@ -16,6 +16,7 @@ from qcodec.pipeline import KERNEL_ERRORS, Codec, make_job, resolve_threads
 from qcodec.stages import Part, Symbols
 
 U8 = npt.NDArray[np.uint8]
+I64 = npt.NDArray[np.int64]
 
 # Buffers of encoders are worth keeping: see csrc/bind/module.cpp, Encoder.
 _spare_encoders: list[_core.Encoder] = []
@@ -30,13 +31,20 @@ def encode_chunks(
     what: str,
     threads: int | None,
     weights: object = None,
+    errors: list[I64] | None = None,
 ) -> Iterator[bytes | memoryview]:
-    """Chunks of one tensor, in order, each valid until the next; `what` names it in errors."""
+    """Chunks of one tensor, in order, each valid until the next; `what` names it in errors.
+
+    A lossy coder appends to `errors` the elements of each chunk that it gets wrong, ascending.
+    """
     _named_job(codec, dtype, array.shape, what)
     array = _prepared(array, dtype, codec, what)
     checked = check_weights(weights, array.shape, codec, what)
     if array.size > 0 and not is_plain(codec):
         parts = tensor_parts(array, dtype, codec, what, checked)
+        if codec.coder.lossy:
+            yield from (_encode_lossy(codec, part, what, errors) for part in parts)
+            return
         yield from (encode_parts(codec, [part]) for part in parts)
         return
     count = resolve_threads(threads)
@@ -57,8 +65,8 @@ def encode_chunks(
 
 
 def is_plain(codec: Codec) -> bool:
-    """Whether one native call takes elements to chunks: no transform, no search."""
-    return codec.transform is None and not codec.quantizer.searches
+    """Whether one native call takes elements to chunks: no transform, search or lossy coder."""
+    return codec.transform is None and not codec.quantizer.searches and not codec.coder.lossy
 
 
 def check_weights(
@@ -133,18 +141,47 @@ def tensor_parts(
 
 
 def encode_parts(codec: Codec, parts: Sequence[Part]) -> bytes:
-    """The bytes of a chunk: FORMAT.md, "Chunk"."""
+    """The bytes of a chunk, by a coder that loses nothing: FORMAT.md, "Chunk"."""
+    made, head, order = _symbols(codec, parts)
+    planes = made.planes if order is None else [plane[order] for plane in made.planes]
     coder = codec.coder.wire_id
+    streams = [
+        _core.stream(coder, plane, bits, not is_plain(codec))
+        for plane, bits in zip(planes, made.bits, strict=True)
+        if plane.size
+    ]
+    return head + b"".join(streams)
+
+
+def _encode_lossy(codec: Codec, part: Part, what: str, errors: list[I64] | None) -> bytes:
+    """The bytes of a chunk by a lossy coder; what it gets wrong goes to `errors`."""
+    made, head, order = _symbols(codec, [part])
+    stages = f"{what}: {codec.quantizer} | {codec.coder}"
+    if (reason := codec.quantizer.why_exact(made)) is not None:
+        raise InputError(f"{stages}: {reason}, which take no errors")
+    [plane], [bits] = made.planes, made.bits
+    plane = plane if order is None else plane[order]
+    try:
+        stream = codec.coder.stream(plane, bits)
+    except InputError as error:
+        raise InputError(f"{stages}: {error}") from None
+    if errors is not None:
+        coded = np.frombuffer(stream, np.uint8)
+        decoded, _ = _core.read_stream(codec.coder.wire_id, coded, plane.size, bits)
+        wrong = np.flatnonzero(decoded != plane)
+        wrong = wrong if order is None else np.sort(order[wrong])
+        errors.append(wrong.astype(np.int64) + part.first)
+    return head + stream
+
+
+def _symbols(codec: Codec, parts: Sequence[Part]) -> tuple[Symbols, bytes, I64 | None]:
+    """Symbols of the parts, what stands before their streams, and the order they are coded in."""
     codes = _classify(codec, parts)
     made = codec.quantizer.symbols(list(parts))
-    streams = []
+    profile = b""
     if codes is not None and codes.size:
-        streams.append(_core.stream(coder, codes, _PROFILE_BITS, True))
-    planes = _in_order(parts, made)
-    for plane, bits in zip(planes, made.bits, strict=True):
-        if plane.size:
-            streams.append(_core.stream(coder, plane, bits, not is_plain(codec)))
-    return b"".join([*made.sections, *streams])
+        profile = _core.stream(codec.coder.wire_id, codes, _PROFILE_BITS, True)
+    return made, b"".join(made.sections) + profile, _order(parts)
 
 
 def symbol_planes(array: npt.NDArray[Any], dtype: str, codec: Codec) -> list[U8]:
@@ -159,12 +196,12 @@ def symbol_planes(array: npt.NDArray[Any], dtype: str, codec: Codec) -> list[U8]
     return [np.concatenate(whole) for whole in planes]
 
 
-def _in_order(parts: Sequence[Part], made: Symbols) -> list[U8]:
+def _order(parts: Sequence[Part]) -> I64 | None:
+    """In which order the symbols of the parts are coded; None for their own."""
     if parts[0].classes is None:
-        return made.planes
+        return None
     classes = np.concatenate([part.classes for part in parts])
-    order = np.argsort(classes, kind="stable")
-    return [plane[order] for plane in made.planes]
+    return np.argsort(classes, kind="stable")
 
 
 def _classify(codec: Codec, parts: Sequence[Part]) -> U8 | None:

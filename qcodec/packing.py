@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from qcodec._arrays import dtype_name
@@ -40,10 +41,14 @@ def add_tensor(
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
     weights: object = None,
+    errors: list[npt.NDArray[np.int64]] | None = None,
 ) -> int:
-    """Encode one tensor into chunks of its own; returns their bytes."""
+    """Encode one tensor into chunks of its own; returns their bytes.
+
+    A lossy coder appends to `errors` the elements that it gets wrong.
+    """
     dtype = dtype_name(array.dtype)
-    chunks = encode_chunks(array, dtype, codec, f"tensor {name!r}", threads, weights)
+    chunks = encode_chunks(array, dtype, codec, f"tensor {name!r}", threads, weights, errors)
     count = max(1, -(-array.size // CHUNK_ELEMENTS))
     left = array.nbytes
 
@@ -108,7 +113,8 @@ class Packer:
         InputError
             The tensor or its weights do not fit its codec, or its name is taken.
         """
-        if not (0 < array.size < SMALL_ELEMENTS and codec.quantizer.shares_chunks):
+        shares = codec.quantizer.shares_chunks and not codec.coder.lossy
+        if not (0 < array.size < SMALL_ELEMENTS and shares):
             self.sizes[name] = add_tensor(
                 self._writer, name, array, codec, self._threads, progress, weights
             )

@@ -17,6 +17,7 @@ from qcodec import _core, registry
 from qcodec._arrays import DTYPE_CODES, LOSSY_DTYPES, numpy_dtype
 from qcodec.container.reader import Entry, Shared
 from qcodec.entropy.bitpack import Bitpack
+from qcodec.entropy.bloomier import Bloomier
 from qcodec.entropy.huffman import Huffman
 from qcodec.entropy.rans import Rans
 from qcodec.entropy.zero_run import ZeroRun
@@ -42,6 +43,7 @@ from qcodec.transform.dct import Dct
 __all__ = [
     "E8P",
     "Bitpack",
+    "Bloomier",
     "Codec",
     "Dct",
     "Dithered",
@@ -107,6 +109,8 @@ class Codec:
         assert transform is None or isinstance(transform, Transform)
         if transform is not None:
             _check_transformed(transform, quantizer)
+        if coder.lossy:
+            _check_lossy_coder(transform, quantizer, coder)
         return Codec(quantizer, coder, transform)
 
     def __or__(self, other: object) -> Codec:
@@ -154,6 +158,15 @@ def _check_transformed(transform: Transform, quantizer: Quantizer) -> None:
     """Refuse quantizers that need to know where in the tensor an element stands."""
     if not quantizer.takes_coefficients:
         raise ValueError(f"{transform} | {quantizer}: it takes no coefficients of a transform")
+
+
+def _check_lossy_coder(transform: Transform | None, quantizer: Quantizer, coder: Coder) -> None:
+    """Refuse stages that a wrong symbol would harm beyond the element that it stands for."""
+    if transform is not None:
+        raise ValueError(f"{transform} | {coder}: a wrong coefficient would spread over its block")
+    if not quantizer.takes_lossy_coder:
+        what = "its symbols cannot take the errors of a lossy coder"
+        raise ValueError(f"{quantizer} | {coder}: {what}")
 
 
 def _stage_from_config(kind: str, config: object) -> Stage:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from qcodec import _core
 from qcodec._arrays import LOSSY_DTYPES, dtype_name, numpy_dtype
+from qcodec.container._fields import CHUNK_ELEMENTS
 from qcodec.container.reader import Bytes, Contents, Entry, File, Shared
-from qcodec.errors import InputError, LimitError, QCodecError
-from qcodec.pipeline import Codec, decode_range, decode_together, empty_output
+from qcodec.errors import CorruptError, InputError, LimitError, QCodecError
+from qcodec.pipeline import (
+    KERNEL_ERRORS,
+    Codec,
+    decode_range,
+    decode_together,
+    empty_output,
+    make_job,
+)
 
 # Shared chunks that stay decoded: models ask for weights and biases, of other codecs, in turn.
 _MOST_KEPT = 4
@@ -123,6 +132,23 @@ class safe_open:  # noqa: N801 - named as in safetensors
             except QCodecError as error:
                 raise type(error)(f"{self._where}: tensor {name!r}: {error}") from None
         return self._codecs[key]
+
+    def get_error_rates(self, name: str) -> tuple[float, float] | None:
+        """How often a lossy coder turns a zero into another value: asked for, and measured.
+
+        Decodes the tensor's symbols. Both are parts of those that were not stored; in a shared
+        chunk, of all of its tensors.
+
+        Returns
+        -------
+        tuple of float, or None
+            None where the coder loses nothing.
+        """
+        codec, entry = self.get_codec(name), self.entry(name)
+        if not codec.coder.lossy:
+            return None
+        where = f"{self._where}: tensor {entry.name!r}"
+        return _error_rates(codec, entry, self._data.read, where=where)
 
     def entry(self, name: str) -> Entry:
         """The index entry of a tensor.
@@ -240,6 +266,49 @@ class safe_open:  # noqa: N801 - named as in safetensors
         while len(self._kept) > _MOST_KEPT:
             self._kept.pop(next(iter(self._kept), key), None)
         return kept[entry.name]
+
+
+def _error_rates(
+    codec: Codec, entry: Entry, read: Callable[[int, int], bytes], *, where: str
+) -> tuple[float, float]:
+    """Rates of a lossy coder's errors in a tensor: asked for, and measured.
+
+    Raises
+    ------
+    CorruptError, TruncatedError
+        The chunks' bytes are damaged.
+    """
+    shared = entry.shared
+    members = shared.members if shared is not None else [entry]
+    try:
+        jobs = [make_job(codec, member.dtype, member.shape) for member in members]
+    except InputError as error:
+        raise CorruptError(f"{where}: {error}") from None
+    if shared is not None:
+        chunks = [(shared.offset, shared.length, shared.hash, shared.seed)]
+        ranges = [([0] * len(jobs), [member.size for member in members])]
+    else:
+        chunks = [
+            (int(offset), int(length), int(digest), entry.key ^ k)
+            for k, (offset, length, digest) in enumerate(
+                zip(entry.offsets, entry.lengths, entry.hashes, strict=True)
+            )
+        ]
+        firsts = range(0, entry.size, CHUNK_ELEMENTS)
+        ranges = [([first], [min(CHUNK_ELEMENTS, entry.size - first)]) for first in firsts]
+    zeros = asked = wrong = 0.0
+    for (offset, length, digest, seed), (first, count) in zip(chunks, ranges, strict=True):
+        chunk = np.frombuffer(read(offset, length), np.uint8)
+        if _core.xxh3_64(chunk, seed) != digest:
+            raise CorruptError(f"{where}: byte {offset}: chunk: its hash differs from the index")
+        try:
+            rates = _core.bloomier_rates(jobs, first, count, chunk)
+        except _core.KernelError as failure:
+            code, at, reason, _ = failure.args
+            raise KERNEL_ERRORS[code](f"{where}: byte {offset + at}: {reason}") from None
+        for n, rate, errors in rates:
+            zeros, asked, wrong = zeros + n, asked + n * rate, wrong + errors
+    return (asked / zeros, wrong / zeros) if zeros else (0.0, 0.0)
 
 
 def _check_out(out: npt.NDArray[Any], shape: tuple[int, ...], where: str) -> str:

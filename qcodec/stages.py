@@ -151,6 +151,15 @@ class Quantizer(Stage, ABC):
         """Whether symbols come from a search (`symbols`) instead of the native kernel."""
         return False
 
+    @property
+    def takes_lossy_coder(self) -> bool:
+        """Whether each symbol is a value for itself, and a wrong one no more than a wrong value."""
+        return False
+
+    def why_exact(self, made: Symbols) -> str | None:
+        """Why these symbols cannot take errors where others of this quantizer can, or None."""
+        return None
+
     def fit_tensor(self, job: Any, chunks: list[npt.NDArray[Any]]) -> Any:
         """What is decided once for a whole tensor, given as chunks of values; for `Part.fitted`."""
         return self.fit(job, np.concatenate(chunks).view(np.uint8))
@@ -167,6 +176,17 @@ class Quantizer(Stage, ABC):
 
 
 class Coder(Stage):
-    """Symbols to bytes. Configuration only."""
+    """Symbols to bytes. Configuration only, but for coders that lose something."""
 
     kind = "coder"
+    lossy: ClassVar[bool] = False
+
+    def stream(self, symbols: npt.NDArray[np.uint8], bits: int) -> bytes:
+        """Of a lossy coder: a plane's symbols as a stream, by its options.
+
+        Raises
+        ------
+        InputError
+            The symbols do not fit the options.
+        """
+        raise NotImplementedError

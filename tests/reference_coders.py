@@ -5,7 +5,7 @@
 """
 
 import numpy as np
-from entropy import twin_rans
+from entropy import twin_bloomier, twin_rans
 
 
 class RejectedError(Exception):
@@ -256,11 +256,33 @@ def decode_zero_run(payload, count, bits, then="none"):
     return out
 
 
+def takes_bloomier(config):
+    """Whether the stages and options of a codec with `bloomier` are those that the page allows."""
+    coder, quantizer = config["coder"], config["quantizer"]
+    good = type(coder["bits"]) is int and 1 <= coder["bits"] <= 8
+    good = good and type(coder["seed"]) is int and 0 <= coder["seed"] < 2**28
+    whole = (quantizer.get("axis"), quantizer.get("group")) == (None, None)
+    values = {
+        "uniform": quantizer.get("bits") != 16,
+        "ternary": True,
+        "kmeans": quantizer.get("keep_zeros") and whole,
+    }
+    return good and "transform" not in config and bool(values.get(quantizer["name"], False))
+
+
+def decode_bloomier(payload, count, bits):
+    try:
+        return twin_bloomier.decode(Cursor(payload), count, bits)
+    except twin_bloomier.BadStreamError as error:
+        raise RejectedError(f"bloomier: {error}") from None
+
+
 DECODERS = {
     "bitpack": decode_bitpack,
+    "bloomier": decode_bloomier,
     "huffman": decode_huffman,
     "rans": decode_rans,
     "zero_run": decode_zero_run,
 }
 # Options of coders that have any, in the order of FORMAT.md: keyword arguments of their decoders.
-CODER_OPTIONS = {"zero_run": ("then",)}
+CODER_OPTIONS = {"zero_run": ("then",), "bloomier": ("bits", "seed")}

@@ -10,6 +10,7 @@ import math
 import ml_dtypes
 import numpy as np
 import reference_codebook
+import reference_coders
 import reference_dithered
 import reference_lattice
 from reference_coders import CODER_OPTIONS, DECODERS, Cursor, RejectedError, read_stream
@@ -79,6 +80,9 @@ class Codec:
         self.quantizer = OPTIONS[config["quantizer"]["name"]][1] | config["quantizer"]
         coder = {key: value for key, value in config["coder"].items() if key != "name"}
         refuse_unless(coder.get("then", "none") in ("none", "huffman", "rans"), "then")
+        if config["coder"]["name"] == "bloomier":
+            refuse_unless(reference_coders.takes_bloomier(config), "bloomier")
+            coder = {}  # what a reader needs stands in the stream
         self.coder = functools.partial(DECODERS[config["coder"]["name"]], **coder)
 
     def check(self, tensor):

@@ -257,6 +257,8 @@ def test_ids_of_the_format_are_those_of_the_native_kernels():
 
 def test_kernel_of_each_option_of_a_coder_is_named_by_the_codec_string():
     for name, number in _core.coders().items():
+        if registry.stages("coder")[name.split("(")[0]].lossy:
+            continue  # its options are in the stream
         coder = qcodec.parse(f"lossless | {name}").coder
         assert (str(coder), coder.wire_id) == (name, number)
 

@@ -1,5 +1,6 @@
 #include "pipeline/fused.hpp"
 
+#include "entropy/bloomier.hpp"
 #include "pipeline/fused_table.hpp"
 
 namespace qc {
@@ -12,10 +13,15 @@ rans::Stream* rans_stream(const PlaneReader& reader) noexcept {
     return rans::wide_plain_stream(reader.state());
 }
 
+// Symbols that a coder leaves in L1 in no order of its registers: read again, as if stored in 8 bits.
+bool is_read_again(const PlaneReader& reader) noexcept {
+    return reader.mode() == StreamMode::kCoded && reader.coder().id == bloomier::kId;
+}
+
 }  // namespace
 
 bool can_fuse(const PlaneReader& reader) noexcept {
-    if (reader.mode() == StreamMode::kStored) return fused_unpack.pick() != nullptr;
+    if (reader.mode() == StreamMode::kStored || is_read_again(reader)) return fused_unpack.pick() != nullptr;
     return rans_stream(reader) != nullptr && fused_rans.pick() != nullptr;
 }
 
@@ -38,6 +44,12 @@ Status fused_next(PlaneReader& reader, std::size_t n, const Runs& runs, std::uin
         rans::advance(reader.state(), n);
         return kOkStatus;
     }
+    if (is_read_again(reader)) {
+        const std::uint8_t* symbols = nullptr;
+        QC_TRY(reader.next(n, &symbols));
+        fused_unpack.pick()(symbols, 8, n, runs, out, to);
+        return kOkStatus;
+    }
     fused_unpack.pick()(reader.packed(), reader.bits(), n, runs, out, to);
     reader.advance(n);
     return kOkStatus;
@@ -49,6 +61,11 @@ Status table_next(PlaneReader& reader, std::size_t n, const PlaneTable& table,
         QC_TRY(table_rans.pick()(*stream, n, table, out));
         rans::advance(reader.state(), n);
         return kOkStatus;
+    }
+    if (is_read_again(reader)) {
+        const std::uint8_t* symbols = nullptr;
+        QC_TRY(reader.next(n, &symbols));
+        return table_unpack.pick()(symbols, 8, n, table, out);
     }
     QC_TRY(table_unpack.pick()(reader.packed(), reader.bits(), n, table, out));
     reader.advance(n);

@@ -11,9 +11,9 @@ namespace qc {
 
 namespace {
 
-template <unsigned kBits, DType kTo, Halves kHow>
+template <unsigned kBits, bool kFew, DType kTo, Halves kHow>
 void unpack_to(const std::uint8_t* in, std::size_t n, const Runs& runs, std::uint8_t* out) {
-    DequantizeSink<kTo, (kBits <= 4), kHow> sink(runs, out);
+    DequantizeSink<kTo, kFew, kHow> sink(runs, out);
     const Unpacker<kBits> unpacker;
     for (std::size_t i = 0; i < n; i += 64, in += 8 * kBits) {
         _mm_prefetch(in + kReadAhead * kBits / 8, _MM_HINT_T0);
@@ -22,17 +22,17 @@ void unpack_to(const std::uint8_t* in, std::size_t n, const Runs& runs, std::uin
     sink.flush();
 }
 
-template <unsigned kBits>
+template <unsigned kBits, bool kFew = (kBits <= 4)>
 void unpack_bits(const std::uint8_t* in, std::size_t n, const Runs& runs, std::uint8_t* out,
                  DType to) {
     if (to == DType::kF32) {
-        unpack_to<kBits, DType::kF32, Halves::kF16>(in, n, runs, out);
+        unpack_to<kBits, kFew, DType::kF32, Halves::kF16>(in, n, runs, out);
     } else if (to == DType::kF16) {
-        unpack_to<kBits, DType::kF16, Halves::kF16>(in, n, runs, out);
+        unpack_to<kBits, kFew, DType::kF16, Halves::kF16>(in, n, runs, out);
     } else if (has_bf16_conversion()) {
-        unpack_to<kBits, DType::kBF16, Halves::kBf16Native>(in, n, runs, out);
+        unpack_to<kBits, kFew, DType::kBF16, Halves::kBf16Native>(in, n, runs, out);
     } else {
-        unpack_to<kBits, DType::kBF16, Halves::kBf16>(in, n, runs, out);
+        unpack_to<kBits, kFew, DType::kBF16, Halves::kBf16>(in, n, runs, out);
     }
 }
 
@@ -46,7 +46,14 @@ void fused_unpack_avx512(const std::uint8_t* in, unsigned bits, std::size_t n, c
         case 5: unpack_bits<5>(in, n, runs, out, to); break;
         case 6: unpack_bits<6>(in, n, runs, out, to); break;
         case 7: unpack_bits<7>(in, n, runs, out, to); break;
-        default: unpack_bits<8>(in, n, runs, out, to); break;
+        default:
+            // Symbols of fewer bits come in bytes as well.
+            if (runs.width <= 4) {
+                unpack_bits<8, true>(in, n, runs, out, to);
+            } else {
+                unpack_bits<8>(in, n, runs, out, to);
+            }
+            break;
     }
 }
 

@@ -288,6 +288,8 @@ Runs runs_at(const TensorSpec& t, ChunkRange range, const ChunkState& state,
 bool fused_runs(const TensorSpec& t, ChunkRange range, const ChunkState& state, std::size_t at,
                 Runs& runs) noexcept {
     runs = runs_at(t, range, state, at);
+    // One scale serves everything: its run need not end with the tensor, at an element that no loop likes.
+    if (runs.entries == 1) runs.inner = runs.left = std::uint64_t{1} << 62;
     return state.width <= 8 && state.escapes.empty() && state.shifts.empty();
 }
 

@@ -18,7 +18,10 @@ _SHOWN_CHARS = 200
 @_common.inputs_argument
 @_common.json_option
 def command(inputs: tuple[str, ...], as_json: bool) -> None:
-    """Show what is in .qc files: tensors, codecs, sizes, metadata. Nothing is decoded."""
+    """Show what is in .qc files: tensors, codecs, sizes, metadata.
+
+    Nothing is decoded but symbols of lossy coders, whose errors are counted.
+    """
     _common.run_each(_common.expand(inputs), _inspect, _show, as_json=as_json)
 
 
@@ -49,8 +52,9 @@ def _row(f: safe_open, entry: Entry) -> dict[str, Any]:
     info = TensorInfo(entry.name, entry.dtype, entry.shape)
     try:
         codec = str(f.get_codec(entry.name))
+        rates = f.get_error_rates(entry.name)
     except QCodecError as error:
-        codec = f"({error})"
+        codec, rates = f"({error})", None
     stored = entry.stored_bytes
     return {
         "name": entry.name,
@@ -64,7 +68,14 @@ def _row(f: safe_open, entry: Entry) -> dict[str, Any]:
         "decoded_bytes": info.nbytes,
         "bits_per_weight": 8 * stored / info.size if info.size else None,
         "ratio": info.nbytes / stored if stored else None,
-    }
+    } | _error_rates(rates)
+
+
+def _error_rates(rates: tuple[float, float] | None) -> dict[str, Any]:
+    """Only of a lossy coder, so that other rows stay as they are."""
+    if rates is None:
+        return {}
+    return {"error_rate_asked": rates[0], "error_rate_measured": rates[1]}
 
 
 def _show(result: dict[str, Any]) -> None:
@@ -84,6 +95,15 @@ def _show(result: dict[str, Any]) -> None:
             _common.number(row["ratio"]),
         )
     _common.print_table(out)
+    for row in result["tensors"]:
+        if "error_rate_asked" in row:
+            asked, measured = row["error_rate_asked"], row["error_rate_measured"]
+            click.echo(
+                _common.printable(
+                    f"{row['name']}: lossy coder; of the weights not stored, {100 * asked:.3f} % "
+                    f"are to come back as another value, {100 * measured:.3f} % do"
+                )
+            )
     for name, target in result["aliases"].items():
         click.echo(_common.printable(f"{name} is the same as {target}"))
     for key, value in result["metadata"].items():

@@ -95,6 +95,11 @@ class KMeans(Quantizer):
         return self.axis is None and self.group is None
 
     @property
+    def takes_lossy_coder(self) -> bool:
+        """Where zeros have one symbol, and every symbol a value wherever it stands."""
+        return self.keep_zeros and self.takes_coefficients
+
+    @property
     def takes_weights(self) -> bool:
         """Error counts in proportion to them."""
         return True

@@ -73,6 +73,11 @@ class Ternary(Quantizer):
         return True
 
     @property
+    def takes_lossy_coder(self) -> bool:
+        """Each of its three symbols is a value."""
+        return True
+
+    @property
     def searches(self) -> bool:
         """Symbols are made here, not by the kernel."""
         return True

@@ -169,6 +169,19 @@ class Uniform(Quantizer):
         return self.axis is None and self.group is None
 
     @property
+    def takes_lossy_coder(self) -> bool:
+        """Where symbols have one plane."""
+        return self.bits != 16
+
+    def why_exact(self, made: Symbols) -> str | None:
+        """With a step, symbols may take two planes or stand for escapes: FORMAT.md, "uniform"."""
+        if len(made.planes) > 1:
+            return "the step leaves integers of 16 bits"
+        if self.step is not None and any(section[2] != 0 for section in made.sections):
+            return "the step leaves escaped integers"
+        return None
+
+    @property
     def reach(self) -> float:
         """Within 2**24 steps of zero."""
         return min(MAX_ESCAPE * self.step, super().reach) if self.step else super().reach

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "entropy/bitpack.hpp"
+#include "entropy/bloomier.hpp"
 #include "entropy/coder.hpp"
 #include "simd/isa.hpp"
 
@@ -80,7 +82,15 @@ std::vector<std::uint8_t> encode_and_damage(const CoderKernel& coder, Input& in,
     }
     std::vector<std::uint8_t> out(packed_bytes(count, bits) + 64);
     Workspace workspace;
-    out.resize(coder.encode(symbols, bits, workspace, out));
+    const unsigned in_use = bloomier::values_in_use(symbols);
+    if (coder.id != bloomier::kId) {
+        out.resize(coder.encode(symbols, bits, workspace, out));
+    } else if (in_use == 0) {
+        out.clear();
+    } else {
+        const unsigned least = static_cast<unsigned>(std::bit_width(in_use));
+        out.resize(bloomier::encode(symbols, bits, {least + places[0] % (9 - least), changes}, workspace, out));
+    }
     for (unsigned k = 0; k < changes && !out.empty(); ++k) out[places[k] % out.size()] ^= values[k];
     if (changes == 3 && !out.empty()) out.resize(places[0] % (out.size() + 1));
     return out;

@@ -67,6 +67,7 @@ FILES = {
     for name, (stages, _) in QUANTIZERS_1_1.items()
     for coder in CODERS["1.1"]
 }
+FILES["1.1-sparse-bloomier"] = "uniform(bits=4) | bloomier(bits=6)"
 MIXED = "1.0-mixed"
 SHARED = "1.1-mixed"
 
@@ -86,6 +87,9 @@ def any_bits(dtype, n, seed=0):
 
 def golden_tensor(name):
     version, kind = name.rsplit("-", 1)[0].split("-", 1)
+    if kind == "sparse":
+        w = bell((50, 80), seed=len(name))
+        return np.where(raw_bits(w.size, len(name)).reshape(w.shape) % 8 == 0, w, 0)
     if version == "1.1":
         shape = QUANTIZERS_1_1[kind][1]
         return smooth(bell(shape, seed=len(name)))
