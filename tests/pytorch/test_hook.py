@@ -28,9 +28,7 @@ def group(tmp_path_factory):
 def bucket_of(gradients, parameters, index=0, dtype=torch.float32):
     """What DDP gives to a hook: gradients in one flat buffer, in the order of parameters."""
     flat = torch.cat([torch.as_tensor(g, dtype=dtype).reshape(-1) for g in gradients])
-    return SimpleNamespace(
-        buffer=lambda: flat, parameters=lambda: parameters, index=lambda: index
-    )
+    return SimpleNamespace(buffer=lambda: flat, parameters=lambda: parameters, index=lambda: index)
 
 
 def network():
