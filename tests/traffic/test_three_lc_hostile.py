@@ -94,7 +94,7 @@ def small_messages():
         yield ThreeLC(array.shape, dtype=array.dtype.name).encode(array)
 
 
-@pytest.mark.parametrize("message", small_messages())
+@pytest.mark.parametrize("message", list(small_messages()))
 def test_every_prefix_is_truncated_and_every_flipped_bit_is_judged_as_by_the_slow_twin(
     isa, message
 ):
