@@ -140,7 +140,9 @@ def shapes():
     yield "against the order", full[at // 16]
 
 
-@pytest.mark.parametrize(("what", "keys"), shapes(), ids=lambda x: x if isinstance(x, str) else "")
+@pytest.mark.parametrize(
+    ("what", "keys"), list(shapes()), ids=lambda x: x if isinstance(x, str) else ""
+)
 def test_keys_come_back_wherever_they_lie(what, keys):
     rng = np.random.default_rng(2)
     symbols = np.where(keys, rng.integers(1, 16, keys.size), 0).astype(np.uint8)
