@@ -4,13 +4,10 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
 from qcodec.search import kmeans
-
-ROOT = Path(__file__).parents[2]
 
 DIGEST = """
 import hashlib
@@ -40,7 +37,7 @@ FROZEN = "d75761d5ab0380b0b5d708737d349f644b4a47be6fe119c32d082aa2e224fab3"
 def digest(cache, **environment):
     done = subprocess.run(
         [sys.executable, "-c", DIGEST],
-        cwd=ROOT,
+        cwd=cache,  # away from the source folder, which has no native core
         env=os.environ | {"NUMBA_CACHE_DIR": str(cache)} | environment,
         capture_output=True,
         text=True,
