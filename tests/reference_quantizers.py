@@ -275,12 +275,12 @@ def merge_planes(planes, dtype):
 def read_codes(cursor, entries):
     base, width = cursor.unsigned(2), cursor.unsigned(1)
     refuse_unless(width <= 13, "width of codes")
-    raw = cursor.take(-(-entries * width // 8))
-    bits = int.from_bytes(raw, "little")
-    codes = [base + (bits >> k * width) % 2**width for k in range(entries)]
-    refuse_unless(bits >> entries * width == 0, "bits after the last code")
-    refuse_unless(base >= 32 and max(codes, default=32) <= 8159, "code of a scale")
-    return np.array([2.0 ** (c / 32 - 127) for c in codes], np.float64).astype(np.float32)
+    raw = np.frombuffer(cursor.take(-(-entries * width // 8)), np.uint8)
+    bits = np.unpackbits(raw, bitorder="little")
+    refuse_unless(not bits[entries * width :].any(), "bits after the last code")
+    codes = base + bits[: entries * width].reshape(entries, width) @ (1 << np.arange(width))
+    refuse_unless(base >= 32 and codes.max(initial=32) <= 8159, "code of a scale")
+    return (2.0 ** (codes / 32 - 127)).astype(np.float32)
 
 
 class Section:
