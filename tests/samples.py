@@ -11,13 +11,13 @@ OPTIONS = {
     "dithered": ["(step=0.3)", "(step=0.01, seed=5)", "(step=1e-05, seed=3, wiener=True)"],
     "e8p": ["", "(axis=0)", "(group=100)"],
     "kmeans": [
-        "(k=16)",
+        "",
         "(k=3)",
         "(k=200)",
         "(k=5, axis=0)",
         "(k=4, group=100)",
         "(k=8, keep_zeros=True)",
-        "(k=16, rate=0.05)",
+        "(rate=0.05)",
     ],
     "lattice": [
         "('z', step=0.3)",
