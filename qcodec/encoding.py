@@ -37,8 +37,7 @@ def encode_chunks(
 
     A lossy coder appends to `errors` the elements of each chunk that it gets wrong, ascending.
     """
-    _named_job(codec, dtype, array.shape, what)
-    array = _prepared(array, dtype, codec, what)
+    job = _named_job(codec, dtype, array.shape, what)
     checked = check_weights(weights, array.shape, codec, what)
     if array.size > 0 and not is_plain(codec):
         parts = tensor_parts(array, dtype, codec, what, checked)
@@ -47,8 +46,8 @@ def encode_chunks(
             return
         yield from (encode_parts(codec, [part]) for part in parts)
         return
+    array = _prepared(array, dtype, codec, what)
     count = resolve_threads(threads)
-    job = _named_job(codec, dtype, array.shape, what)
     data = flat_bytes(array)
     chunks = -(-array.size // CHUNK_ELEMENTS)
     batch = 2 * count  # bounds memory; enough that no thread waits long for the last chunk
@@ -113,17 +112,16 @@ def tensor_parts(
 
     `weights` are those of `check_weights`.
     """
+    own = _named_job(codec, dtype, array.shape, what)  # refuses dtypes
     if codec.quantizer.bitwise:
         array = _prepared(array, dtype, codec, what)
-        job = _named_job(codec, dtype, array.shape, what)
         data = flat_bytes(array)
         item = array.dtype.itemsize
-        fitted = codec.quantizer.fit(job, data)
+        fitted = codec.quantizer.fit(own, data)
         return [
-            Part(job, data[at * item : (at + CHUNK_ELEMENTS) * item], at, fitted)
+            Part(own, data[at * item : (at + CHUNK_ELEMENTS) * item], at, fitted)
             for at in range(0, array.size, CHUNK_ELEMENTS)
         ]
-    _named_job(codec, dtype, array.shape, what)  # refuses dtypes
     job = _named_job(codec, "F32", array.shape, what)
     values = _finite(array, dtype, codec, what)
     chunks = [values[at : at + CHUNK_ELEMENTS] for at in range(0, values.size, CHUNK_ELEMENTS)]

@@ -170,9 +170,11 @@ class Quantizer(Stage, ABC):
         planes = [np.concatenate(same) for same in zip(*(m[1] for m in made), strict=True)]
         return Symbols([m[0] for m in made], planes, made[0][2])
 
-    @abstractmethod
     def fit(self, job: Any, data: Any) -> tuple[Any, Any]:
-        """Parameters of a whole tensor: float32 scales and int32 zero points, one per group."""
+        """Parameters that the native kernel is given: float32 scales and int32 zero points, one per
+        group of the tensor; by default none.
+        """
+        return np.empty(0, np.float32), np.empty(0, np.int32)
 
 
 class Coder(Stage):

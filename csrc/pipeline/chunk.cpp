@@ -108,6 +108,7 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
     if (tabling) table.fill(elements, state.bits[0], static_cast<unsigned>(item));
     const std::size_t word = item_bytes(t.dtype);
     const bool merging = stream_stores && out_dtype == t.dtype &&
+                         codec.quantizer->rotated_planes != nullptr &&
                          codec.quantizer->rotated_planes(t) && can_merge(readers[0], word);
     for (std::size_t at = 0; at < end; at += kBlock) {
         const std::size_t n = std::min(kBlock, range.count - at);

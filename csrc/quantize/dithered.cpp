@@ -226,8 +226,6 @@ Status finish(const ChunkState& state) noexcept {
                : corrupt("dithered: fewer escape symbols than values");
 }
 
-bool never_rotated(const TensorSpec&) noexcept { return false; }
-
 void classes(const TensorSpec& t, ChunkRange range, std::uint8_t* out) noexcept {
     for_runs(t.seed, range.first, range.count,
              [&](const Dither& d, std::uint32_t element, std::size_t at, std::size_t n) {
@@ -239,7 +237,7 @@ void classes(const TensorSpec& t, ChunkRange range, std::uint8_t* out) noexcept 
 }
 
 constexpr QuantizerKernel kDithered{"dithered",    3,       forward, open, inverse, finish,
-                                    never_rotated, nullptr, classes, gather};
+                                    nullptr, nullptr, classes, gather};
 const RegisterQuantizer registered{kDithered};
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "core/bytes.hpp"
 #include "quantize/floats.hpp"
 #include "quantize/quantizer.hpp"
+#include "quantize/uniform_section.hpp"
 
 namespace qc {
 namespace {
@@ -63,20 +64,11 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
     QC_TRY(in.get(form, "e8p: form"));
     if (form > 1) return corrupt("e8p: unknown form", start);
     state.entries = range.entries(t);
-    const std::size_t item = form == 1 ? 2 : 4;
+    const bool scales16 = form == 1;
     std::span<const std::uint8_t> stored;
-    const std::size_t at = in.at();
-    QC_TRY(in.take(state.entries * item, stored, "e8p: scales"));
-    const auto entries = static_cast<std::size_t>(state.entries);
-    float* const scales = workspace.get_as<float>(Workspace::kParams, entries);
-    for (std::size_t k = 0; k < entries; ++k) {
-        const std::uint32_t bits = form == 1 ? std::uint32_t{load<std::uint16_t>(stored.data() + 2 * k)} << 15
-                                             : load<std::uint32_t>(stored.data() + 4 * k);
-        if (bits != 0 && (bits < 0x00800000u || bits >= 0x7F800000u)) {
-            return corrupt("e8p: scale", at + k * item);
-        }
-        scales[k] = std::bit_cast<float>(bits);
-    }
+    QC_TRY(in.take(state.entries * (scales16 ? 2 : 4), stored, "e8p: scales"));
+    float* const scales = workspace.get_as<float>(Workspace::kParams, state.entries);
+    QC_TRY(read_scales(stored, scales16, state.entries, scales));
     state.scales = scales;
     state.planes = 2;
     state.bits[0] = state.bits[1] = 8;
@@ -160,10 +152,8 @@ Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
 
 Status finish(const ChunkState&) noexcept { return kOkStatus; }
 
-bool never_rotated(const TensorSpec&) noexcept { return false; }
-
 constexpr QuantizerKernel kE8P{"e8p",         7,       forward, open,    inverse,   finish,
-                               never_rotated, nullptr, nullptr, nullptr, next_plane};
+                               nullptr, nullptr, nullptr, nullptr, next_plane};
 const RegisterQuantizer registered{kE8P};
 
 }  // namespace

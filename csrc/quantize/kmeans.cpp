@@ -67,17 +67,9 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
         legal &= ascending(points + starts[k], starts[k + 1] - starts[k]);
     }
     if (!legal) return corrupt("kmeans: entries are not finite and ascending", in.at() - raw.size());
-    state.entries = books;
-    state.points = points;
-    state.starts = starts;
-    state.width = width;
-    state.planes = 1;
-    state.bits[0] = width;
-    state.table = nullptr;
+    set_codebooks(state, books, points, starts, width);
     return kOkStatus;
 }
-
-bool never_rotated(const TensorSpec&) noexcept { return false; }
 
 constexpr QuantizerKernel kKmeans{.name = "kmeans",
                                   .id = 5,
@@ -85,7 +77,7 @@ constexpr QuantizerKernel kKmeans{.name = "kmeans",
                                   .open = open,
                                   .inverse = codebook_inverse,
                                   .finish = codebook_finish,
-                                  .rotated_planes = never_rotated,
+                                  .rotated_planes = nullptr,
                                   .runs = nullptr,
                                   .table = codebook_table};
 const RegisterQuantizer registered{kKmeans};

@@ -248,10 +248,8 @@ Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
 
 Status finish(const ChunkState&) noexcept { return kOkStatus; }
 
-bool never_rotated(const TensorSpec&) noexcept { return false; }
-
 constexpr QuantizerKernel kLattice{"lattice",     4,       forward, open,    inverse,   finish,
-                                   never_rotated, nullptr, nullptr, nullptr, next_plane};
+                                   nullptr, nullptr, nullptr, nullptr, next_plane};
 const RegisterQuantizer registered{kLattice};
 
 }  // namespace

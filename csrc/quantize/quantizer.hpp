@@ -131,7 +131,7 @@ struct QuantizerKernel {
     // After the last element of the chunk.
     Status (*finish)(const ChunkState& state) noexcept;
 
-    // Whether an element is its planes' bytes, the first plane's highest, rotated right by one bit.
+    // Whether an element is its planes' bytes, the first plane's highest, rotated right by one bit. Null where never.
     bool (*rotated_planes)(const TensorSpec& t) noexcept;
 
     // Where all elements are q * scale of one plane: the runs from element `at` of the chunk on, for

@@ -25,17 +25,9 @@ Status open(const TensorSpec&, ChunkRange, ByteReader& in, Workspace& workspace,
     auto* const starts = workspace.get_as<std::uint32_t>(Workspace::kParams2, 2);
     starts[0] = 0;
     starts[1] = 3;
-    state.entries = 1;
-    state.points = points;
-    state.starts = starts;
-    state.width = 2;
-    state.planes = 1;
-    state.bits[0] = 2;
-    state.table = nullptr;
+    set_codebooks(state, 1, points, starts, 2);
     return kOkStatus;
 }
-
-bool never_rotated(const TensorSpec&) noexcept { return false; }
 
 constexpr QuantizerKernel kTernary{.name = "ternary",
                                    .id = 6,
@@ -43,7 +35,7 @@ constexpr QuantizerKernel kTernary{.name = "ternary",
                                    .open = open,
                                    .inverse = codebook_inverse,
                                    .finish = codebook_finish,
-                                   .rotated_planes = never_rotated,
+                                   .rotated_planes = nullptr,
                                    .runs = nullptr,
                                    .table = codebook_table};
 const RegisterQuantizer registered{kTernary};

@@ -320,15 +320,13 @@ bool point_table(ChunkState& state, DType to, Workspace& workspace, SymbolTable&
     return true;
 }
 
-bool never_rotated(const TensorSpec&) noexcept { return false; }
-
 constexpr QuantizerKernel kUniform{.name = "uniform",
                                    .id = 2,
                                    .forward = forward,
                                    .open = open_uniform,
                                    .inverse = inverse,
                                    .finish = finish,
-                                   .rotated_planes = never_rotated,
+                                   .rotated_planes = nullptr,
                                    .runs = fused_runs,
                                    .table = point_table};
 const RegisterQuantizer registered{kUniform};

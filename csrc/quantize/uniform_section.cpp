@@ -15,27 +15,6 @@ constexpr std::uint32_t is_bad_scale(std::uint32_t bits) noexcept {
     return static_cast<std::uint32_t>(bits - 0x00800000u >= 0x7F000000u) & (bits != 0);
 }
 
-Status read_scales(std::span<const std::uint8_t> raw, bool scales16, std::uint64_t entries,
-                   float* scales) noexcept {
-    // Two plain loops: each vectorises.
-    std::uint32_t bad = 0;
-    if (scales16) {
-        for (std::uint64_t e = 0; e < entries; ++e) {
-            const std::uint32_t bits = static_cast<std::uint32_t>(load<std::uint16_t>(raw.data() + 2 * e))
-                                       << 15;
-            bad |= is_bad_scale(bits);
-            scales[e] = std::bit_cast<float>(bits);
-        }
-    } else {
-        for (std::uint64_t e = 0; e < entries; ++e) {
-            const auto bits = load<std::uint32_t>(raw.data() + 4 * e);
-            bad |= is_bad_scale(bits);
-            scales[e] = std::bit_cast<float>(bits);
-        }
-    }
-    return bad != 0 ? corrupt("uniform: a scale is neither zero nor positive and normal") : kOkStatus;
-}
-
 // Codes of scales: the least of them, and how far the others are above it.
 Status read_codes(ByteReader& in, std::uint64_t entries, float* scales) noexcept {
     std::uint16_t base = 0;
@@ -79,6 +58,27 @@ bool known_form(const TensorSpec& t, std::uint8_t form, unsigned width) noexcept
 }
 
 }  // namespace
+
+Status read_scales(std::span<const std::uint8_t> raw, bool scales16, std::uint64_t entries,
+                   float* scales) noexcept {
+    // Two plain loops: each vectorises.
+    std::uint32_t bad = 0;
+    if (scales16) {
+        for (std::uint64_t e = 0; e < entries; ++e) {
+            const std::uint32_t bits = static_cast<std::uint32_t>(load<std::uint16_t>(raw.data() + 2 * e))
+                                       << 15;
+            bad |= is_bad_scale(bits);
+            scales[e] = std::bit_cast<float>(bits);
+        }
+    } else {
+        for (std::uint64_t e = 0; e < entries; ++e) {
+            const auto bits = load<std::uint32_t>(raw.data() + 4 * e);
+            bad |= is_bad_scale(bits);
+            scales[e] = std::bit_cast<float>(bits);
+        }
+    }
+    return bad != 0 ? corrupt("a scale is neither zero nor positive and normal") : kOkStatus;
+}
 
 Status open_uniform(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& workspace,
                     ChunkState& state) {

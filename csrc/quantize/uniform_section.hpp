@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "quantize/quantizer.hpp"
 
@@ -16,6 +17,10 @@ inline constexpr std::uint8_t kScaleCodes = 32;
 inline constexpr unsigned kMostCodeBits = 13;
 inline constexpr std::uint8_t kMostShifts = 31;
 inline constexpr int kShiftUnit = 128;  // shifts are in this part of a step
+
+// Scales as a section stores them: u16 or f32 each, zero or positive and normal.
+Status read_scales(std::span<const std::uint8_t> raw, bool scales16, std::uint64_t entries,
+                   float* scales) noexcept;
 
 // Reads a section. `state.shifts` is that of the part before, if any.
 Status open_uniform(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& workspace,

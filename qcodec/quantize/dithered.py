@@ -91,10 +91,6 @@ class Dithered(Quantizer):
         """One scale for the whole tensor."""
         return {"inner": max(n, 1), "step": self.step, "seed": self.seed}
 
-    def fit(self, job: Any, data: Any) -> tuple[Any, Any]:
-        """No parameters but the scale that `fit_tensor` gives."""
-        return np.empty(0, np.float32), np.empty(0, np.int32)
-
     def fit_tensor(self, job: Any, chunks: list[npt.NDArray[Any]]) -> Any:
         """Scale of the tensor: the step, times the factor of least squared error if asked for."""
         step = np.float32(self.step)

@@ -1,13 +1,12 @@
 """E8P: two bits a weight at a fixed rate. Kernel: ``csrc/quantize/e8p.cpp``."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from qcodec._arrays import check_int
+from qcodec.quantize._groups import check_groups, groups_met, groups_of
 from qcodec.registry import register
 from qcodec.stages import Part, Quantizer, Symbols
 
@@ -73,12 +72,7 @@ class E8P(Quantizer):
     group: int | None = None
 
     def __post_init__(self) -> None:
-        if self.axis is not None:
-            check_int("axis", self.axis, -32, 31)
-        if self.group is not None:
-            check_int("group", self.group, 1, 2**20)
-        if self.axis is not None and self.group is not None:
-            raise ValueError("e8p takes axis or group, not both")
+        check_groups("e8p", self.axis, self.group)
 
     @property
     def shares_chunks(self) -> bool:
@@ -92,19 +86,8 @@ class E8P(Quantizer):
 
     def job_options(self, shape: tuple[int, ...], n: int) -> dict[str, Any]:
         """How the tensor's elements are cut into groups: as for `uniform`."""
-        inner, dim = max(n, 1), 1
-        if self.axis is not None:
-            if not -len(shape) <= self.axis < len(shape):
-                raise ValueError(f"axis {self.axis} of a tensor of {len(shape)} dimensions")
-            axis = self.axis % len(shape)
-            inner, dim = math.prod(shape[axis + 1 :]), shape[axis]
-        elif self.group is not None:
-            inner, dim = self.group, -(-n // self.group)
-        return {"inner": max(inner, 1), "dim": max(dim, 1)}
-
-    def fit(self, job: Any, data: Any) -> tuple[Any, Any]:
-        """Nothing that a kernel would need."""
-        return np.empty(0, np.float32), np.empty(0, np.int32)
+        inner, dim = groups_of(shape, n, self.axis, self.group)
+        return {"inner": inner, "dim": dim}
 
     def fit_tensor(self, job: Any, chunks: list[npt.NDArray[Any]]) -> _Fitted:
         """Codes that suit the groups' rms, and with these the scales of least squared error."""
@@ -141,9 +124,7 @@ class E8P(Quantizer):
         """Codes of one chunk as bytes, and the scales of the groups met in it."""
         [part] = parts
         codes = part.fitted.codes[part.first]
-        job, last = part.job, part.first + part.values.size - 1
-        entries = min(job.dim, last // job.inner - part.first // job.inner + 1)
-        met = (part.first // job.inner + np.arange(entries)) % job.dim
+        met = groups_met(part.first, part.values.size, part.job.inner, part.job.dim)
         stored = (part.fitted.scales[met].view(np.uint32) >> 15).astype("<u2")
         planes = [(codes & 255).astype(np.uint8), (codes >> 8).astype(np.uint8)]
         return Symbols([b"\x01" + stored.tobytes()], planes, [8, 8])

@@ -114,10 +114,6 @@ class KMeans(Quantizer):
         inner, dim = groups_of(shape, n, self.axis, self.group)
         return {"inner": inner, "dim": dim, "most_entries": self.k}
 
-    def fit(self, job: Any, data: Any) -> tuple[Any, Any]:
-        """No scales: `fit_tensor` makes codebooks."""
-        return np.empty(0, np.float32), np.empty(0, np.int32)
-
     def fit_tensor(
         self,
         job: Any,

@@ -131,10 +131,6 @@ class Lattice(Quantizer):
             "dither": self.dither,
         }
 
-    def fit(self, job: Any, data: Any) -> tuple[Any, Any]:
-        """No parameters: each chunk has its scale."""
-        return np.empty(0, np.float32), np.empty(0, np.int32)
-
     def fit_tensor(self, job: Any, chunks: list[npt.NDArray[Any]]) -> Any:
         """Nothing is decided for the whole tensor."""
         return None

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from qcodec.registry import register
 from qcodec.stages import Quantizer
 
@@ -34,7 +32,3 @@ class Lossless(Quantizer):
     def job_options(self, shape: tuple[int, ...], n: int) -> dict[str, Any]:
         """Nothing to configure."""
         return {}
-
-    def fit(self, job: Any, data: Any) -> tuple[Any, Any]:
-        """No parameters."""
-        return np.empty(0, np.float32), np.empty(0, np.int32)

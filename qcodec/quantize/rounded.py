@@ -58,10 +58,6 @@ class Rounded(Quantizer):
         """Nothing to configure."""
         return {}
 
-    def fit(self, job: Any, data: Any) -> tuple[Any, Any]:
-        """No parameters."""
-        return np.empty(0, np.float32), np.empty(0, np.int32)
-
     def prepare(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The rounded elements, in C order."""
         drop = _MANTISSAS[array.dtype.name] - self.mantissa

@@ -86,10 +86,6 @@ class Ternary(Quantizer):
         """One scale for the whole tensor."""
         return {"inner": max(n, 1)}
 
-    def fit(self, job: Any, data: Any) -> tuple[Any, Any]:
-        """No parameters but the scale that `fit_tensor` gives."""
-        return np.empty(0, np.float32), np.empty(0, np.int32)
-
     def fit_tensor(self, job: Any, chunks: list[npt.NDArray[Any]]) -> Any:
         """The scale, as float32; rounding must not bring it to twice the largest magnitude."""
         top = np.float32(max(np.abs(chunk).max() for chunk in chunks))
