@@ -81,7 +81,9 @@ def check_weights(
     if weights is None:
         return None
     if codec.transform is not None or not codec.quantizer.takes_weights:
-        raise InputError(f"{what}: {codec} takes no weights; kmeans without a transform does")
+        raise InputError(
+            f"{what}: {codec} takes no weights; kmeans and trellis without a transform do"
+        )
     array = as_array(weights, f"{what}: weights")
     if array.shape != shape:
         raise InputError(
@@ -144,7 +146,7 @@ def encode_parts(codec: Codec, parts: Sequence[Part]) -> bytes:
     planes = made.planes if order is None else [plane[order] for plane in made.planes]
     coder = codec.coder.wire_id
     streams = [
-        _core.stream(coder, plane, bits, not is_plain(codec))
+        _core.stream(coder, plane, bits, not is_plain(codec), *made.trellis)
         for plane, bits in zip(planes, made.bits, strict=True)
         if plane.size
     ]
@@ -213,9 +215,8 @@ def _classify(codec: Codec, parts: Sequence[Part]) -> U8 | None:
             from qcodec.search.profile import fit_profile
 
             elements = part.job.elements(part.first, part.values.size)
-            code = fit_profile(
-                part.values, elements, part.job.channels, part.job.positions, part.job.step
-            )
+            step = codec.quantizer.step_of(part)
+            code = fit_profile(part.values, elements, part.job.channels, part.job.positions, step)
         part.classes = part.job.classes(part.first, part.values.size, code)
         codes.append(code)
     return np.concatenate(codes)

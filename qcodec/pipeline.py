@@ -36,6 +36,7 @@ from qcodec.quantize.lattice import Lattice
 from qcodec.quantize.lossless import Lossless
 from qcodec.quantize.rounded import Rounded
 from qcodec.quantize.ternary import Ternary
+from qcodec.quantize.trellis import Trellis
 from qcodec.quantize.uniform import Uniform
 from qcodec.stages import Coder, Quantizer, Stage, Transform
 from qcodec.transform.dct import Dct
@@ -54,6 +55,7 @@ __all__ = [
     "Rans",
     "Rounded",
     "Ternary",
+    "Trellis",
     "Uniform",
     "ZeroRun",
     "parse",

@@ -97,11 +97,15 @@ class Part:
 
 @dataclasses.dataclass
 class Symbols:
-    """What a quantizer made of the parts of a chunk: a section of each, and planes of all."""
+    """What a quantizer made of the parts of a chunk: a section of each, and planes of all.
+
+    `trellis` is what the symbols follow, for coders that profit: log2 of its states, and lanes.
+    """
 
     sections: list[bytes]
     planes: list[npt.NDArray[np.uint8]]
     bits: list[int]
+    trellis: tuple[int, int] = (0, 0)
 
 
 class Quantizer(Stage, ABC):
@@ -145,6 +149,10 @@ class Quantizer(Stage, ABC):
     def reach(self) -> float:
         """Largest magnitude of an element that can be encoded."""
         return float(np.finfo(np.float32).max)
+
+    def step_of(self, part: Part) -> float:
+        """Distance of neighbouring values, for quantizers with a profile."""
+        return float(part.job.step)
 
     @property
     def searches(self) -> bool:

@@ -12,5 +12,6 @@ void add_decode(pybind11::module_& m, pybind11::class_<TensorJob>& job);
 void add_streams(pybind11::module_& m);
 void add_traffic(pybind11::module_& m);
 void add_bloomier(pybind11::module_& m);
+void add_search(pybind11::module_& m);
 
 }  // namespace qc::bind

@@ -125,6 +125,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     add_streams(m);
     add_traffic(m);
     add_bloomier(m);
+    add_search(m);
     m.def("xxh3_64", [](const py::buffer& data, std::uint64_t seed) {
         const py::buffer_info info = data.request();
         require(info.ndim == 1 && info.strides[0] == info.itemsize, "data is not contiguous");

@@ -2,6 +2,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <bit>
 #include <cstring>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "entropy/bitpack.hpp"
 #include "entropy/coder.hpp"
 #include "entropy/stream.hpp"
+#include "entropy/trellis.hpp"
 #include "pipeline/plane.hpp"
 #include "quantize/dithered.hpp"
 #include "quantize/floats.hpp"
@@ -20,7 +22,8 @@ namespace qc::bind {
 namespace {
 
 // Encoders that search may take their time over coding as well.
-py::bytes stream(std::uint8_t coder, const Bytes& symbols, unsigned bits, bool patient) {
+py::bytes stream(std::uint8_t coder, const Bytes& symbols, unsigned bits, bool patient, unsigned memory,
+                 unsigned lanes) {
     const CoderKernel* kernel = find_coder(coder);
     require(kernel != nullptr, "unknown coder id");
     require(bits >= 1 && bits <= 8, "bits is 1..8");
@@ -28,7 +31,10 @@ py::bytes stream(std::uint8_t coder, const Bytes& symbols, unsigned bits, bool p
     require(!in.empty() && in.size() <= kChunk, "a stream has 1..2^20 symbols");
     thread_local Workspace workspace;
     thread_local Buffer buffer;
+    require(memory == 0 || (trellis::is_memory(memory) && lanes <= 256 && std::has_single_bit(lanes)),
+            "memory is 3, 5 or 7, and lanes a power of 2 up to 256");
     workspace.patient = patient;
+    workspace.trellis = {memory, lanes};
     std::uint8_t* const out = buffer.reserve(2 + packed_bytes(in.size(), bits));
     std::size_t n = 0;
     {
@@ -123,7 +129,7 @@ Bytes convert(const Bytes& data, std::uint8_t from, std::uint8_t to) {
 
 void add_streams(py::module_& m) {
     m.def("stream", &stream, py::arg("coder"), py::arg("symbols").noconvert(), py::arg("bits"),
-          py::arg("patient"));
+          py::arg("patient"), py::arg("memory") = 0, py::arg("lanes") = 0);
     m.def("dither", [](std::uint64_t seed, std::uint64_t first, std::size_t n) {
         Flat<float> out(static_cast<py::ssize_t>(n));
         fill_dither(seed, first, n, writable(out).data());

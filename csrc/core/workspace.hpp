@@ -12,6 +12,11 @@
 
 namespace qc {
 
+struct Trellis {
+    unsigned memory = 0;  // log2 of its states; 0: none
+    unsigned lanes = 0;   // a power of 2, 1 .. 256
+};
+
 class Workspace {
 public:
     static constexpr std::size_t kPlanes = 8;
@@ -38,6 +43,9 @@ public:
     // Whether coders may search ten times as long for the last half per cent. Chosen by the caller, so that
     // it is as much a part of a recipe as the codec is.
     bool patient = false;
+
+    // What the symbols of a stream follow, if anything: coders may profit. `lanes` trellises take turns.
+    Trellis trellis;
 
     std::uint8_t* get(std::size_t slot, std::size_t bytes) {
         return buffers_[slot].reserve(bytes);

@@ -52,9 +52,9 @@ Status open_masked(State& s, std::span<const std::uint8_t> payload, std::size_t 
     if (n_values == 0 || n_values > count) return corrupt("rans: number of values", 2);
     QC_TRY(in.varint(mask_bytes, "rans: length of the masks"));
     QC_TRY(in.take(mask_bytes, masks, "rans: masks"));
-    QC_TRY(open_plain(s.main, masks, (count + 3) / 4, 4));
+    QC_TRY(open_plain(s.main, masks, (count + 3) / 4, 4, kPlainForm));
     s.values_left = static_cast<std::size_t>(n_values);
-    QC_TRY(open_plain(s.values, payload.subspan(in.at()), s.values_left, bits));
+    QC_TRY(open_plain(s.values, payload.subspan(in.at()), s.values_left, bits, kPlainForm));
     s.first_waiting = s.n_waiting = 0;
     s.merge = kMerge.pick();
     return kOkStatus;
@@ -68,7 +68,7 @@ Status open_rans(void* state, std::span<const std::uint8_t> payload, std::size_t
     s.done = 0;
     s.masked = payload[0] == 1;
     return s.masked ? open_masked(s, payload, count, bits)
-                    : open_plain(s.main, payload, count, bits);
+                    : open_plain(s.main, payload, count, bits, payload[0] == kTrellisForm ? kTrellisForm : kPlainForm);
 }
 
 Status next_masked(State& s, std::size_t n) noexcept {
@@ -123,9 +123,10 @@ Status finish_rans(void* state) noexcept {
 
 namespace rans {
 
-Stream* wide_plain_stream(void* state) noexcept {
+Stream* wide_stream(void* state, bool or_trellis) noexcept {
     State& s = *static_cast<State*>(state);
-    return !s.masked && s.main.lanes >= 64 ? &s.main : nullptr;
+    if (s.masked || s.main.lanes < 64 || (s.main.memory > 0 && !or_trellis)) return nullptr;
+    return &s.main;
 }
 
 void advance(void* state, std::size_t n) noexcept { static_cast<State*>(state)->done += n; }

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "core/bytes.hpp"
+#include "entropy/trellis.hpp"
 #include "simd/isa.hpp"
 
 namespace qc::rans {
@@ -24,11 +25,14 @@ constexpr Variants<const DecodeKernel*> kKernels{&kDecodePortable, &kDecodeAvx2,
 constexpr Variants<const DecodeKernel*> kKernels{&kDecodePortable};
 #endif
 
-const DecodeKernel* pick_kernel(unsigned lanes) noexcept {
+const DecodeKernel* pick_kernel(unsigned lanes, bool along_trellis) noexcept {
     const DecodeKernel* kernel = kKernels.pick();
-    if (lanes >= kernel->min_lanes) return kernel;
+    const auto fits = [&](const DecodeKernel& k) {
+        return lanes >= k.min_lanes && (k.takes_trellis || !along_trellis);
+    };
+    if (fits(*kernel)) return kernel;
 #if QC_X86
-    if (kernel == &kDecodeAvx512 && lanes >= kDecodeAvx2.min_lanes) return &kDecodeAvx2;
+    if (kernel == &kDecodeAvx512 && fits(kDecodeAvx2)) return &kDecodeAvx2;
 #endif
     return &kDecodePortable;
 }
@@ -69,7 +73,7 @@ Status open_tables(Stream& s, ByteReader& in, std::span<const std::uint8_t> payl
     s.has_escapes = false;
     for (unsigned t = 0; t < s.n_tables; ++t) {
         Table& table = s.tables[t];
-        Status status = get_table(bits, symbol_bits, table);
+        Status status = get_table(bits, symbol_bits, s.memory > 0 ? 2 : 1, table);
         if (bits.overrun()) status = truncated("rans: tables end too early");
         status.at = in.at();
         QC_TRY(status);
@@ -155,14 +159,19 @@ void decode_rest(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
     const std::size_t raw_at = s.done * s.raw_bits % 8;
     for (std::size_t lane = 0; lane < n; ++lane) {
         const Table& t = *s.table;
-        const unsigned entry = t.slot[s.low[lane]] & kEntryMask;
         const unsigned low = s.low[lane];
+        const bool odd = s.memory > 0 && (s.trellis[lane] & 1) != 0;
+        const unsigned entry = (odd ? t.odd_slot : t.slot)[low] & kEntryMask;
         unsigned x = t.freq[entry] * s.high[lane] + low - t.base[low >> 7][entry];
         if (x < 256) x = x << 8 | *s.in++;
         s.high[lane] = static_cast<std::uint8_t>(x >> 8);
         s.low[lane] = static_cast<std::uint8_t>(x);
         unsigned symbol = t.symbol[entry];
         if (entry == kEscape) symbol = *s.escape++;
+        if (s.memory > 0) {
+            s.trellis[lane] = static_cast<std::uint8_t>(
+                trellis::next_state(s.memory, s.trellis[lane], symbol >> 1 & 1));
+        }
         const std::size_t bit = raw_at + lane * s.raw_bits;
         const unsigned raw = load<std::uint16_t>(s.raw + bit / 8);
         out[lane] = static_cast<std::uint8_t>(symbol | ((raw >> bit % 8) & raw_mask));
@@ -172,18 +181,21 @@ void decode_rest(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
 }  // namespace
 
 Status open_plain(Stream& s, std::span<const std::uint8_t> payload, std::size_t count,
-                  unsigned bits) noexcept {
+                  unsigned bits, std::uint8_t form) noexcept {
     ByteReader in(payload);
-    std::uint8_t form = 0;
+    std::uint8_t stored_form = 0;
     std::uint8_t lanes = 0;
     std::uint8_t tables = 0;
-    QC_TRY(in.get(form, "rans: header"));
+    QC_TRY(in.get(stored_form, "rans: header"));
     QC_TRY(in.get(lanes, "rans: header"));
     QC_TRY(in.get(tables, "rans: header"));
-    if (form != 0) return {Code::kUnsupported, 0, "rans: form of the stream"};
+    if (stored_form != form) return {Code::kUnsupported, 0, "rans: form of the stream"};
     if (count > kMaxCount) return {Code::kLimit, 0, "rans: more symbols than a chunk has"};
-    s.raw_bits = lanes >> 4;
+    s.memory = form == kTrellisForm ? lanes >> 4 : 0u;
+    s.raw_bits = form == kTrellisForm ? 0u : lanes >> 4;
     if ((lanes & 15) > 8 || s.raw_bits >= bits) return corrupt("rans: lanes or raw bits", 1);
+    if (form == kTrellisForm && (!trellis::is_memory(s.memory) || bits < 2)) return corrupt("rans: trellis", 1);
+    std::memset(s.trellis, 0, sizeof s.trellis);
     if (tables >= kMaxTables) return corrupt("rans: number of tables", 2);
     const unsigned symbol_bits = bits - s.raw_bits;
     s.lanes = 1u << (lanes & 15);
@@ -227,7 +239,7 @@ Status open_plain(Stream& s, std::span<const std::uint8_t> payload, std::size_t 
     s.next_tile = 0;
     s.table = s.tables;
     s.tile_left = 0;
-    s.kernel = pick_kernel(s.lanes);
+    s.kernel = pick_kernel(s.lanes, s.memory > 0);
     if (s.kernel->prepare != nullptr) s.kernel->prepare(s);
     return kOkStatus;
 }

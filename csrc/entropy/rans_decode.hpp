@@ -31,6 +31,7 @@ struct DecodeKernel {
     // Up to `rounds` rounds into `out`; returns how many were done before `in` passed `limit`.
     std::size_t (*rounds)(Stream&, std::uint8_t* out, std::size_t rounds) noexcept;
     unsigned min_lanes;
+    bool takes_trellis;
 };
 
 extern const DecodeKernel kDecodePortable;
@@ -40,8 +41,9 @@ extern const DecodeKernel kDecodeAvx512;
 struct alignas(64) Stream {
     std::uint8_t high[kMaxLanes];  // a lane's state is 256 * high + low
     std::uint8_t low[kMaxLanes];
+    std::uint8_t trellis[kMaxLanes];  // with memory > 0: states of the trellis
     Table tables[kMaxTables];  // symbols shifted by raw_bits
-    alignas(64) std::uint8_t kernel_tables[kMaxTables][1024];
+    alignas(64) std::uint8_t kernel_tables[kMaxTables][2048];
     std::uint8_t choices[kMaxTiles];
     std::uint8_t escapes[kEscapeRoom + kBlock + 64];  // a bad block may read on for kBlock
     std::uint8_t tail[2 * kRoundRead];
@@ -50,6 +52,7 @@ struct alignas(64) Stream {
     const DecodeKernel* kernel;
     unsigned kernel_levels;  // of the AVX2 kernel's search
     unsigned lanes;
+    unsigned memory;  // of the trellis whose states choose among two contexts; else 0
     unsigned raw_bits;
     unsigned symbol_bits;  // of a coarse symbol; only with escapes
     unsigned n_tables;
@@ -86,8 +89,12 @@ inline unsigned enter_tile(Stream& s) noexcept {
     return k;
 }
 
+// Forms of a stream, but for the masked one.
+inline constexpr std::uint8_t kPlainForm = 0;
+inline constexpr std::uint8_t kTrellisForm = 2;
+
 Status open_plain(Stream& s, std::span<const std::uint8_t> payload, std::size_t count,
-                  unsigned bits) noexcept;
+                  unsigned bits, std::uint8_t form) noexcept;
 
 // The next n symbols; `out` has room for n + 64.
 //   requires  n a multiple of the lanes, or all that are left; n <= kBlock
@@ -99,8 +106,9 @@ Status finish_plain(const Stream& s) noexcept;
 using SinkRoundsFn = std::size_t (*)(Stream&, void* sink, std::size_t rounds) noexcept;
 Status next_to_sink(Stream& s, std::size_t n, SinkRoundsFn rounds, void* sink) noexcept;
 
-// The stream of a decoder of `rans` in the plain form with at least 64 lanes; else null.
-Stream* wide_plain_stream(void* state) noexcept;
+// The stream of a decoder of `rans` with at least 64 lanes, in the plain form or, if wanted, along a trellis;
+// else null.
+Stream* wide_stream(void* state, bool or_trellis) noexcept;
 
 // n symbols were taken from that stream by next_to_sink.
 void advance(void* state, std::size_t n) noexcept;

@@ -29,7 +29,7 @@ std::size_t rounds_avx512(Stream& s, std::uint8_t* out, std::size_t rounds) noex
 
 }  // namespace
 
-const DecodeKernel kDecodeAvx512{nullptr, rounds_avx512, 64};
+const DecodeKernel kDecodeAvx512{nullptr, rounds_avx512, 64, false};
 
 std::size_t merge_avx512(const std::uint8_t* nibbles, std::size_t n, const std::uint8_t* values,
                          std::uint8_t zero, std::uint8_t* out) noexcept {

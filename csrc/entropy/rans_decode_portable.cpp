@@ -7,6 +7,7 @@
 #include "core/bits.hpp"
 #include "core/bytes.hpp"
 #include "entropy/rans_decode.hpp"
+#include "entropy/trellis.hpp"
 
 namespace qc::rans {
 namespace {
@@ -14,12 +15,14 @@ namespace {
 void prepare_portable(Stream& s) noexcept {
     for (unsigned t = 0; t < s.n_tables; ++t) {
         const Table& table = s.tables[t];
-        for (unsigned slot = 0; slot < kTotal; ++slot) {
-            const unsigned e = table.slot[slot] & kEntryMask;
+        const unsigned slots = s.memory > 0 ? 2 * kTotal : kTotal;
+        for (unsigned k = 0; k < slots; ++k) {
+            const unsigned slot = k % kTotal;
+            const unsigned e = (k < kTotal ? table.slot : table.odd_slot)[slot] & kEntryMask;
             const std::uint32_t word = table.freq[e] | (slot - table.base[slot >> 7][e]) << 8 |
                                        std::uint32_t{table.symbol[e]} << 16 |
                                        std::uint32_t{e == kEscape} << 24;
-            store(s.kernel_tables[t] + 4 * slot, word);
+            store(s.kernel_tables[t] + 4 * k, word);
         }
     }
 }
@@ -29,12 +32,24 @@ struct Inputs {
     const std::uint8_t* escape;
 };
 
-template <bool kEscapes>
-void decode_round(const std::uint8_t* words, std::uint32_t* states, std::size_t lanes,
-                  Inputs& inputs, std::uint8_t* to) noexcept {
+// States of the trellis, times 2, with the branch as their lowest bit: what follows.
+struct Walk {
+    std::uint8_t next[2 << trellis::kMaxMemory];
+
+    explicit Walk(unsigned memory) noexcept {
+        for (unsigned k = 0; memory > 0 && k < 2u << memory; ++k) {
+            next[k] = static_cast<std::uint8_t>(trellis::next_state(memory, k >> 1, k & 1));
+        }
+    }
+};
+
+template <bool kEscapes, bool kAlongTrellis>
+void decode_round(const std::uint8_t* words, const Walk& walk, std::uint32_t* states, std::uint8_t* walks,
+                  std::size_t lanes, Inputs& inputs, std::uint8_t* to) noexcept {
     Inputs from = inputs;  // apart from bytes that stores could alias
     for (std::size_t k = 0; k < lanes; ++k) {
-        const std::uint32_t word = load<std::uint32_t>(words + 4 * (states[k] & 0xFF));
+        const std::uint32_t context = kAlongTrellis ? (walks[k] & 1u) << 8 : 0;
+        const std::uint32_t word = load<std::uint32_t>(words + 4 * (context | (states[k] & 0xFF)));
         std::uint32_t x = (word & 0xFF) * (states[k] >> 8) + (word >> 8 & 0xFF);
         const auto refill = static_cast<std::uint32_t>(static_cast<std::int32_t>(x - 256) >> 31);
         x = ((x << 8 | *from.in) & refill) | (x & ~refill);
@@ -48,6 +63,7 @@ void decode_round(const std::uint8_t* words, std::uint32_t* states, std::size_t 
         } else {
             to[k] = static_cast<std::uint8_t>(word >> 16);
         }
+        if constexpr (kAlongTrellis) walks[k] = walk.next[walks[k] << 1 | (to[k] >> 1 & 1)];
     }
     inputs = from;
 }
@@ -71,7 +87,9 @@ void add_raw(const std::uint8_t* raw, std::size_t bit, unsigned width, std::size
     }
 }
 
-std::size_t rounds_portable(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
+template <bool kAlongTrellis>
+std::size_t run(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
+    const Walk walk(kAlongTrellis ? s.memory : 0);
     const std::size_t lanes = s.lanes;
     Inputs from{s.in, s.escape};
     std::size_t raw_bit = s.done * s.raw_bits % 8;
@@ -84,9 +102,9 @@ std::size_t rounds_portable(Stream& s, std::uint8_t* out, std::size_t rounds) no
         if (s.tile_left == 0) words = s.kernel_tables[enter_tile(s)];
         s.tile_left -= lanes;
         if (s.table->freq[kEscape] != 0) {
-            decode_round<true>(words, states, lanes, from, out);
+            decode_round<true, kAlongTrellis>(words, walk, states, s.trellis, lanes, from, out);
         } else {
-            decode_round<false>(words, states, lanes, from, out);
+            decode_round<false, kAlongTrellis>(words, walk, states, s.trellis, lanes, from, out);
         }
         if (s.raw_bits > 0) {
             add_raw(s.raw, raw_bit, s.raw_bits, lanes, out);
@@ -104,9 +122,13 @@ std::size_t rounds_portable(Stream& s, std::uint8_t* out, std::size_t rounds) no
     return r;
 }
 
+std::size_t rounds_portable(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
+    return s.memory > 0 ? run<true>(s, out, rounds) : run<false>(s, out, rounds);
+}
+
 }  // namespace
 
-const DecodeKernel kDecodePortable{prepare_portable, rounds_portable, 1};
+const DecodeKernel kDecodePortable{prepare_portable, rounds_portable, 1, true};
 
 std::size_t merge_portable(const std::uint8_t* nibbles, std::size_t n, const std::uint8_t* values,
                            std::uint8_t zero, std::uint8_t* out) noexcept {

@@ -87,38 +87,22 @@ Escapes plan_escapes(std::span<const std::uint8_t> escapes, std::size_t n_symbol
     return e;
 }
 
-// Plain form of symbols of which a sample has these counts. Uses kCoder2 and kCoder3.
-std::size_t encode_plain(std::span<const std::uint8_t> symbols, const std::uint32_t* counts,
-                         unsigned bits, Workspace& work, std::span<std::uint8_t> out) {
+// Form without masks of symbols of which a sample has these counts. Uses kCoder2 and kCoder3.
+std::size_t encode_plain(std::span<const std::uint8_t> symbols, const std::uint32_t* counts, unsigned bits,
+                         const Trellis& trellis, Workspace& work, std::span<std::uint8_t> out) {
     const std::size_t n = symbols.size();
     Model m;
-    plan_index(counts, bits, m);
-
+    const Coding coding = fit_model(symbols, counts, bits, trellis.memory, work, m);
     const EncodeKernel& whole = encode_kernel();
-    std::uint8_t* const choices = work.get(Workspace::kCoder2, n + kMaxTiles + 2 * kPad);
-    const std::uint8_t* index = symbols.data();
-    if (!m.same_index) {
-        std::uint8_t* const mapped = choices + kMaxTiles + kPad;
-        m.must_escape = whole.map(symbols.data(), n, m.index_of, mapped);
-        index = mapped;
-    } else if (static_cast<unsigned>(std::popcount(m.seen)) < 1u << bits) {
-        m.must_escape = whole.map(symbols.data(), n, m.index_of, nullptr);
-    }
-    fit_tables(index, n, work, m);
-    if (m.n_tables > 1) {
-        whole.choose(index, n, m, choices);
-    } else {
-        spare_escapes(index, n, m, choices);
-    }
     const unsigned width = static_cast<unsigned>(std::bit_width(m.n_tables - 1));
     const std::size_t tiles = (n + m.tile - 1) / m.tile;
     EncodeJob job;
-    job.index = index;
+    job.index = coding.index;
     job.symbols = symbols.data();
     job.n = n;
     job.model = &m;
-    job.choices = choices;
-    job.lanes = choose_lanes(m.bits, work.patient);
+    job.choices = coding.choices;
+    job.lanes = m.memory > 0 ? trellis.lanes : choose_lanes(m.bits, work.patient);
     const bool escapes_possible = std::any_of(m.encode_tables, m.encode_tables + m.n_tables,
                                               [](const auto& t) { return t.has_escapes; });
     const std::size_t room = n + 2 * kPad;
@@ -137,8 +121,8 @@ std::size_t encode_plain(std::span<const std::uint8_t> symbols, const std::uint3
     const Escapes escapes = plan_escapes({job.escapes, n_escapes}, n);
     std::uint8_t header[kHeaderBytes];
     std::size_t h = 0;
-    header[h++] = 0;
-    header[h++] = static_cast<std::uint8_t>(std::countr_zero(job.lanes) | m.raw_bits << 4);
+    header[h++] = m.memory > 0 ? kTrellisForm : kPlainForm;
+    header[h++] = static_cast<std::uint8_t>(std::countr_zero(job.lanes) | (m.raw_bits + m.memory) << 4);
     header[h++] = static_cast<std::uint8_t>(m.n_tables - 1);
     if (m.n_tables > 1) header[h++] = static_cast<std::uint8_t>(m.tile / kTileUnit);
     h += put_varint(header + h, n_escapes);
@@ -149,7 +133,9 @@ std::size_t encode_plain(std::span<const std::uint8_t> symbols, const std::uint3
         h += size;
     }
     BitWriter tables(header + h);
-    for (unsigned t = 0; t < m.n_tables; ++t) put_table(tables, m.tables[t], m.symbol_bits);
+    for (unsigned t = 0; t < m.n_tables; ++t) {
+        put_table(tables, m.tables[t], m.symbol_bits, m.memory > 0 ? 2 : 1);
+    }
     h += tables.finish();
 
     const std::size_t choice_bytes = m.n_tables > 1 ? bytes_for_bits(tiles * width) : 0;
@@ -165,7 +151,7 @@ std::size_t encode_plain(std::span<const std::uint8_t> symbols, const std::uint3
     at += h;
     if (choice_bytes > 0) {
         BitWriter packed(at);
-        for (std::size_t t = 0; t < tiles; ++t) packed.put(choices[t], width);
+        for (std::size_t t = 0; t < tiles; ++t) packed.put(coding.choices[t], width);
         at += packed.finish();
     }
     if (escapes.plain) {
@@ -199,7 +185,7 @@ std::size_t encode_masked(std::span<const std::uint8_t> symbols, unsigned bits, 
     const std::span<std::uint8_t> rest = out.subspan(2 + 2 * kMaxVarint);
     std::uint32_t counts[256];
     peek_counts({masks, n_masks}, counts);
-    const std::size_t mask_bytes = encode_plain({masks, n_masks}, counts, 4, work, rest);
+    const std::size_t mask_bytes = encode_plain({masks, n_masks}, counts, 4, {}, work, rest);
     if (mask_bytes == 0) return 0;
     std::size_t h = 0;
     out[h++] = 1;
@@ -209,7 +195,7 @@ std::size_t encode_masked(std::span<const std::uint8_t> symbols, unsigned bits, 
     std::memmove(out.data() + h, body, mask_bytes);
     peek_counts({values, n_values}, counts);
     const std::size_t value_bytes =
-        encode_plain({values, n_values}, counts, bits, work, out.subspan(h + mask_bytes));
+        encode_plain({values, n_values}, counts, bits, {}, work, out.subspan(h + mask_bytes));
     return value_bytes == 0 ? 0 : h + mask_bytes + value_bytes;
 }
 
@@ -242,17 +228,44 @@ bool masks_pay(std::span<const std::uint8_t> symbols, const std::uint32_t* count
 
 const EncodeKernel& encode_kernel() noexcept { return *kKernels.pick(); }
 
+Coding fit_model(std::span<const std::uint8_t> symbols, const std::uint32_t* counts, unsigned bits,
+                 unsigned memory, Workspace& work, Model& m) {
+    const std::size_t n = symbols.size();
+    // Two contexts need symbols of both kinds.
+    bool kinds[2] = {};
+    for (unsigned s = 0; s < 256; ++s) kinds[s & 1] |= counts[s] > 0;
+    plan_index(counts, bits, kinds[0] && kinds[1] ? memory : 0, m);
+
+    const EncodeKernel& whole = encode_kernel();
+    std::uint8_t* const choices = work.get(Workspace::kCoder2, n + kMaxTiles + 2 * kPad);
+    const std::uint8_t* index = symbols.data();
+    if (!m.same_index) {
+        std::uint8_t* const mapped = choices + kMaxTiles + kPad;
+        m.must_escape = whole.map(symbols.data(), n, m.index_of, mapped);
+        index = mapped;
+    } else if (static_cast<unsigned>(std::popcount(m.seen)) < 1u << bits) {
+        m.must_escape = whole.map(symbols.data(), n, m.index_of, nullptr);
+    }
+    fit_tables(index, n, work, m);
+    if (m.n_tables > 1) {
+        whole.choose(index, n, m, choices);
+    } else if (!spare_escapes(index, n, m, choices)) {
+        std::memset(choices, 0, kMaxTiles);
+    }
+    return {index, choices};
+}
+
 std::size_t encode_stream(std::span<const std::uint8_t> symbols, unsigned bits, Workspace& work,
                           std::span<std::uint8_t> out) {
     if (symbols.size() > kMaxCount) return 0;
     std::uint8_t zero = 0;
     std::uint32_t counts[256];
     peek_counts(symbols, counts);
-    if (masks_pay(symbols, counts, bits, zero)) {
+    if (work.trellis.memory == 0 && masks_pay(symbols, counts, bits, zero)) {
         const std::size_t bytes = encode_masked(symbols, bits, zero, work, out);
         if (bytes > 0) return bytes;
     }
-    return encode_plain(symbols, counts, bits, work, out);
+    return encode_plain(symbols, counts, bits, work.trellis, work, out);
 }
 
 }  // namespace qc::rans

@@ -32,6 +32,7 @@ struct alignas(64) EncodeTable {
 struct Model {
     unsigned symbol_bits;              // of a symbol without its raw bits
     unsigned raw_bits;
+    unsigned memory;                   // of the trellis that the symbols follow; else 0
     unsigned n_tables;
     std::size_t tile;
     bool same_index;                   // index plane = symbols
@@ -39,6 +40,7 @@ struct Model {
     std::uint8_t index_of[256];        // by symbol; kUnseen marks those without an index
     std::uint8_t symbol_of[kEntries];  // by index, without raw bits
     std::uint64_t seen;                // indices with a symbol; below bit 63
+    std::uint64_t odd;                 // of those the ones of the second context, where there is one
     std::uint64_t bits;                // estimate of the coded size, raw bits left out
     Table tables[kMaxTables];
     EncodeTable encode_tables[kMaxTables];
@@ -88,11 +90,26 @@ const EncodeKernel& encode_kernel() noexcept;  // of the active level, for any n
 void encode_symbols(EncodeJob& job, std::size_t begin, std::size_t end);
 
 // Chooses raw bits and indices for symbols of which a sample has these counts.
-void plan_index(const std::uint32_t* counts, unsigned bits, Model& model);
+void plan_index(const std::uint32_t* counts, unsigned bits, unsigned memory, Model& model);
 
 // Finds tables for an index plane: all of `model` that plan_index and must_escape leave open.
 //   scratch   kCoder3
 void fit_tables(const std::uint8_t* index, std::size_t n, Workspace&, Model& model);
+
+// The index plane of symbols, and the table of each tile. In slot kCoder2.
+struct Coding {
+    const std::uint8_t* index;
+    const std::uint8_t* choices;
+};
+
+// The whole model of symbols of which a sample has these counts. Those that follow a trellis may come out as a
+// plain model (memory 0).
+//   scratch   kCoder2, kCoder3
+Coding fit_model(std::span<const std::uint8_t> symbols, const std::uint32_t* counts, unsigned bits,
+                 unsigned memory, Workspace&, Model& model);
+
+// What a symbol takes in a table, in units of 2^-16 bit; more than any other where it has no slot.
+std::uint32_t symbol_cost(const Model& model, unsigned table, unsigned symbol);
 
 // Where the one table of a model has an escape, but few tiles use it: puts a table without in
 // front, and chooses. Returns whether it did.

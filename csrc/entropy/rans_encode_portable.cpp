@@ -134,14 +134,16 @@ namespace {
 // What a symbol takes in one word, and the slots of each index in order of their ranks.
 struct SymbolTable {
     std::uint32_t words[kEntries];  // frequency, first of its ranks in `slots`, escaped
-    std::uint8_t slots[kTotal];
+    std::uint8_t slots[2 * kTotal];
 
-    void fill(const EncodeTable& t) noexcept {
+    // Indices of `odd` are of the second context.
+    void fill(const EncodeTable& t, std::uint64_t odd) noexcept {
         bool escape_placed = false;
         for (unsigned i = 0; i < kEntries; ++i) {
             const unsigned lower = t.lower[i];
-            const unsigned first = (t.base[0][i] + t.base[1][i] + lower - 128) & 0xFF;
-            words[i] = t.freq[i] | first << 8 | std::uint32_t{t.escaped[i]} << 16;
+            const unsigned context = odd >> i & 1 && t.escaped[i] == 0 ? kTotal : 0;
+            const unsigned first = ((t.base[0][i] + t.base[1][i] + lower - 128) & 0xFF) + context;
+            words[i] = t.freq[i] | first << 8 | std::uint32_t{t.escaped[i]} << 17;
             if (t.escaped[i] != 0 && std::exchange(escape_placed, true)) continue;
             for (unsigned r = 0; r < t.freq[i]; ++r) {
                 slots[first + r] = static_cast<std::uint8_t>(r + t.base[r >= lower][i]);
@@ -156,7 +158,7 @@ void encode_symbols(EncodeJob& job, std::size_t begin, std::size_t end) {
     if (begin == end) return;
     const Model& m = *job.model;
     SymbolTable tables[kMaxTables];
-    for (unsigned t = 0; t < m.n_tables; ++t) tables[t].fill(m.encode_tables[t]);
+    for (unsigned t = 0; t < m.n_tables; ++t) tables[t].fill(m.encode_tables[t], m.odd);
     // States apart from bytes that stores could alias.
     const std::size_t lane_mask = job.lanes - 1;
     std::uint32_t states[kMaxLanes];
@@ -177,11 +179,11 @@ void encode_symbols(EncodeJob& job, std::size_t begin, std::size_t end) {
             x >>= 8 * full;
             const auto quotient = static_cast<std::uint32_t>((x * kInverses[f]) >> 32);
             const std::uint32_t rank = x - quotient * f;
-            states[i & lane_mask] = quotient << 8 | table.slots[(word >> 8 & 0xFF) + rank];
+            states[i & lane_mask] = quotient << 8 | table.slots[(word >> 8 & 0x1FF) + rank];
             escaped |= word;
         }
-        for (std::size_t i = stop; escaped >> 16 != 0 && i-- > first;) {
-            if (table.words[index[i]] >> 16 == 0) continue;
+        for (std::size_t i = stop; escaped >> 17 != 0 && i-- > first;) {
+            if (table.words[index[i]] >> 17 == 0) continue;
             *--job.escapes = static_cast<std::uint8_t>(job.symbols[i] >> m.raw_bits);
         }
         stop = first;

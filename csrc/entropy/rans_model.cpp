@@ -20,54 +20,114 @@ unsigned width_of(unsigned values) {
     return values < 2 ? 0 : static_cast<unsigned>(std::bit_width(values - 1));
 }
 
-// Frequencies by index for symbols with these counts, index 63 for the escape. Keeps what is seen
-// and worth a slot; goes without an escape where nothing needs one and that is smaller.
-//   returns   bits in units of 2^-16
-std::uint64_t fit_frequencies(const std::uint32_t* counts, std::uint64_t seen, bool must_escape,
-                              unsigned escape_bits, std::uint8_t* freq) {
-    constexpr std::uint64_t kOther = std::uint64_t{1} << kEscape;
-    const auto cost = [&](const std::uint8_t* f, const std::uint32_t* c, std::uint64_t kept) {
-        std::uint64_t sum = 0;
-        for (std::uint64_t k = kept; k != 0; k &= k - 1) {
-            const auto e = static_cast<unsigned>(std::countr_zero(k));
-            sum += std::uint64_t{c[e]} * cost_q16(f[e]);
-            if (e == kEscape) sum += std::uint64_t{c[e]} * escape_bits * kOneBit;
-        }
-        return sum;
-    };
+constexpr std::uint64_t kOther = std::uint64_t{1} << kEscape;
+
+unsigned escape_bits(const Model& m) {
+    const auto seen = static_cast<unsigned>(std::popcount(m.seen));
+    return std::min(m.symbol_bits, m.must_escape ? m.symbol_bits : width_of(seen));
+}
+
+// Those indices of `seen` that are worth a slot, at least one. Leaves the counts of `all`, the others' as escapes.
+std::uint64_t worth_a_slot(const std::uint32_t* counts, std::uint64_t seen, std::uint64_t all, unsigned escape_bits,
+                           std::uint32_t* grouped) {
     std::uint64_t total = 0;
     auto most = static_cast<unsigned>(std::countr_zero(seen | kOther >> 1));
     for (unsigned e = 0; e < kEntries; ++e) {
-        total += counts[e];
+        grouped[e] = (all >> e & 1) != 0 ? counts[e] : 0;
+        total += grouped[e];
         if ((seen >> e & 1) != 0 && counts[e] > counts[most]) most = e;
     }
     // A slot costs the others total * log2(256 / 255) bits, about total / 177.
     std::uint64_t kept = std::uint64_t{1} << most;
-    std::uint32_t grouped[kEntries];
-    std::copy_n(counts, kEntries, grouped);
     for (unsigned e = 0; e < kEscape; ++e) {
-        const bool worth = counts[e] * std::uint64_t{177} * std::max(escape_bits, 1u) > total;
+        const bool worth = grouped[e] * std::uint64_t{177} * std::max(escape_bits, 1u) > total;
         if (worth && (seen >> e & 1) != 0) {
             kept |= std::uint64_t{1} << e;
         } else if ((kept >> e & 1) == 0) {
-            grouped[kEscape] += counts[e];
+            grouped[kEscape] += grouped[e];
         }
     }
+    return kept;
+}
+
+// What symbols with these counts take in all, in units of 2^-16 bit.
+std::uint64_t total_cost(const std::uint8_t* freq, const std::uint32_t* counts, std::uint64_t kept,
+                         unsigned escape_bits) {
+    std::uint64_t sum = 0;
+    for (std::uint64_t k = kept; k != 0; k &= k - 1) {
+        const auto e = static_cast<unsigned>(std::countr_zero(k));
+        sum += std::uint64_t{counts[e]} * cost_q16(freq[e]);
+        if (e == kEscape) sum += std::uint64_t{counts[e]} * escape_bits * kOneBit;
+    }
+    return sum;
+}
+
+// Frequencies by index for symbols with these counts, index 63 for the escape. Keeps what is seen
+// and worth a slot; goes without an escape where nothing needs one and that is smaller.
+//   returns   bits in units of 2^-16
+std::uint64_t fit_context(const std::uint32_t* counts, std::uint64_t seen, bool must_escape,
+                              unsigned escape_bits, std::uint8_t* freq) {
+    std::uint32_t grouped[kEntries];
+    const std::uint64_t kept = worth_a_slot(counts, seen, ~std::uint64_t{0}, escape_bits, grouped);
     std::uint64_t best = ~std::uint64_t{0};
+    std::fill_n(freq, kEntries, std::uint8_t{0});
     if (kept != seen || must_escape || std::popcount(kept) < 2) {
-        normalise(grouped, kept | kOther, freq);
-        best = cost(freq, grouped, kept | kOther);
+        normalise(grouped, kept | kOther, kTotal, freq);
+        best = total_cost(freq, grouped, kept | kOther, escape_bits);
     }
     if (!must_escape && std::popcount(seen) >= 2) {
-        std::uint8_t all[kEntries];
-        normalise(counts, seen, all);
-        const std::uint64_t bits = cost(all, counts, seen);
+        std::uint8_t all[kEntries] = {};
+        normalise(counts, seen, kTotal, all);
+        const std::uint64_t bits = total_cost(all, counts, seen, escape_bits);
         if (bits < best) {
             best = bits;
             std::copy_n(all, kEntries, freq);
         }
     }
     return best;
+}
+
+// The same for two contexts, which have one frequency of the escape in common.
+std::uint64_t fit_contexts(const std::uint32_t* counts, std::uint64_t seen, std::uint64_t odd, bool must_escape,
+                           unsigned escape_bits, std::uint8_t* freq) {
+    std::uint32_t grouped[2][kEntries];
+    const std::uint64_t kept[2] = {worth_a_slot(counts, seen & ~odd, ~odd, escape_bits, grouped[0]),
+                                   worth_a_slot(counts, seen & odd, odd & ~kOther, escape_bits, grouped[1])};
+    std::uint64_t best = ~std::uint64_t{0};
+    const auto attempt = [&](unsigned escapes, const std::uint64_t* used, const auto& counted) {
+        std::uint8_t made[kEntries] = {};
+        made[kEscape] = static_cast<std::uint8_t>(escapes);
+        std::uint64_t bits = 0;
+        for (unsigned c = 0; c < 2; ++c) {
+            normalise(counted(c), used[c], kTotal - escapes, made);
+            bits += total_cost(made, counted(c), used[c] | (escapes > 0 ? kOther : 0), escape_bits);
+        }
+        if (bits < best) {
+            best = bits;
+            std::copy_n(made, kEntries, freq);
+        }
+    };
+    const std::uint64_t wanted[2] = {seen & ~odd, seen & odd};
+    const bool two_each = std::popcount(wanted[0]) >= 2 && std::popcount(wanted[1]) >= 2;
+    if (!must_escape && two_each) attempt(0, wanted, [&](unsigned) { return counts; });
+    if (must_escape || !two_each || (kept[0] | kept[1]) != seen) {
+        std::uint64_t rare = 0;
+        std::uint64_t total = 1;
+        for (unsigned c = 0; c < 2; ++c) {
+            rare += grouped[c][kEscape];
+            for (std::uint64_t k = kept[c] | kOther; k != 0; k &= k - 1) total += grouped[c][std::countr_zero(k)];
+        }
+        const auto share = static_cast<unsigned>(rare * kTotal / total);
+        for (unsigned f = std::max(share, 1u); f <= share + 1; ++f) {
+            attempt(std::min(f, kTotal / 2), kept, [&](unsigned c) { return grouped[c]; });
+        }
+    }
+    return best;
+}
+
+std::uint64_t fit_frequencies(const Model& m, const std::uint32_t* counts, std::uint8_t* freq) {
+    return m.memory > 0 ? fit_contexts(counts, m.seen, m.odd, m.must_escape, escape_bits(m), freq)
+                        : fit_context(counts, m.seen, m.must_escape, escape_bits(m), freq);
 }
 
 void set_tables(Model& m, unsigned t, const std::uint8_t* freq) {
@@ -84,9 +144,14 @@ void set_tables(Model& m, unsigned t, const std::uint8_t* freq) {
         table.symbol[n] = m.symbol_of[i];
         entry_of[i] = static_cast<std::uint8_t>(n++);
     }
-    place_slots(table);
+    place_slots(table, m.memory > 0 ? 2 : 1);
     unsigned first[kEntries] = {};
-    for (unsigned e = 1; e < kEntries; ++e) first[e] = first[e - 1] + table.freq[e - 1];
+    unsigned next[2] = {};
+    for (unsigned e = 0; e < kEntries; ++e) {
+        const unsigned context = m.memory > 0 && e != kEscape ? table.symbol[e] & 1 : 0;
+        first[e] = next[context];
+        next[context] += table.freq[e];
+    }
     by_index.has_escapes = freq[kEscape] != 0;
     for (unsigned i = 0; i < kEntries; ++i) {
         const unsigned e = entry_of[i];
@@ -105,11 +170,6 @@ void set_tables(Model& m, unsigned t, const std::uint8_t* freq) {
 unsigned n_indices(const Model& m) {
     return m.same_index ? 1u << m.symbol_bits
                         : static_cast<unsigned>(std::bit_width(m.seen)) + m.must_escape;
-}
-
-unsigned escape_bits(const Model& m) {
-    const auto seen = static_cast<unsigned>(std::popcount(m.seen));
-    return std::min(m.symbol_bits, m.must_escape ? m.symbol_bits : width_of(seen));
 }
 
 // Cost of an index where a table is used, in 2^-16 bit.
@@ -166,6 +226,8 @@ void index_counts(const std::uint32_t* counts, unsigned bits, unsigned raw_bits,
     }
     for (unsigned s = 0; s < 256; ++s) m.index_of[s] = index_of[s >> raw_bits];
     m.seen = (std::uint64_t{1} << n) - 1;
+    m.odd = 0;
+    for (unsigned i = 0; m.memory > 0 && i < n; ++i) m.odd |= std::uint64_t{m.symbol_of[i] & 1u} << i;
     m.raw_bits = raw_bits;
     m.symbol_bits = bits - raw_bits;
     m.must_escape = by_index[n] > 0;
@@ -173,11 +235,12 @@ void index_counts(const std::uint32_t* counts, unsigned bits, unsigned raw_bits,
 
 }  // namespace
 
-void plan_index(const std::uint32_t* counts, unsigned bits, Model& m) {
+void plan_index(const std::uint32_t* counts, unsigned bits, unsigned memory, Model& m) {
     std::uint32_t by_index[kEntries];
     std::uint8_t freq[kEntries];
     if (bits <= 5) {
         m = Model{};
+        m.memory = memory;
         m.same_index = true;
         m.symbol_bits = bits;
         for (unsigned s = 0; s < 256; ++s) {
@@ -186,17 +249,18 @@ void plan_index(const std::uint32_t* counts, unsigned bits, Model& m) {
             m.seen |= std::uint64_t{seen} << (s & 63);
             if (s < kEntries) m.symbol_of[s] = static_cast<std::uint8_t>(s);
         }
+        if (memory > 0) m.odd = 0xAAAAAAAAAAAAAAAA & ~kOther;
         return;
     }
     m.same_index = false;
+    m.memory = memory;
     std::uint64_t total = 0;
     for (unsigned s = 0; s < 256; ++s) total += counts[s];
     std::uint64_t best = ~std::uint64_t{0};
     unsigned best_raw = 0;
-    for (unsigned raw = 0; raw < bits && raw <= 4; ++raw) {
+    for (unsigned raw = 0; raw < bits && raw <= (memory > 0 ? 0 : 4); ++raw) {
         index_counts(counts, bits, raw, m, by_index);
-        std::uint64_t cost =
-            fit_frequencies(by_index, m.seen, m.must_escape, escape_bits(m), freq);
+        std::uint64_t cost = fit_frequencies(m, by_index, freq);
         cost += total * raw * kOneBit;
         if (cost < best) {
             best = cost;
@@ -208,7 +272,7 @@ void plan_index(const std::uint32_t* counts, unsigned bits, Model& m) {
 
 std::uint64_t estimate_bits(const std::uint32_t* counts, unsigned bits) {
     Model m;
-    plan_index(counts, bits, m);
+    plan_index(counts, bits, 0, m);
     std::uint32_t by_index[kEntries] = {};
     std::uint64_t total = 0;
     for (unsigned s = 0; s >> bits == 0; ++s) {
@@ -216,8 +280,7 @@ std::uint64_t estimate_bits(const std::uint32_t* counts, unsigned bits) {
         total += counts[s];
     }
     std::uint8_t freq[kEntries];
-    const std::uint64_t cost =
-        fit_frequencies(by_index, m.seen, m.must_escape, escape_bits(m), freq);
+    const std::uint64_t cost = fit_frequencies(m, by_index, freq);
     return cost / kOneBit + total * m.raw_bits;
 }
 
@@ -240,6 +303,7 @@ void try_tables(const std::uint8_t* index, std::size_t n, const Search& search, 
     Sample s;
     s.tiles = (all_tiles + search.stride - 1) / search.stride;
     s.width = (n_indices(m) + 7) & ~7u;
+    s.odd = m.odd;
     s.place(work.get(Workspace::kCoder3, s.bytes()));
     count_tiles(index, n, search.tile, search.stride, s);
 
@@ -251,7 +315,7 @@ void try_tables(const std::uint8_t* index, std::size_t n, const Search& search, 
     sum_groups(s, sums);
     std::copy_n(sums[0], kEntries, all);
     if (m.n_tables == 0) {
-        const std::uint64_t one = fit_frequencies(all, m.seen, m.must_escape, rare_bits, freq);
+        const std::uint64_t one = fit_frequencies(m, all, freq);
         m.n_tables = 1;
         m.tile = search.tile;
         set_tables(m, 0, freq);
@@ -265,7 +329,7 @@ void try_tables(const std::uint8_t* index, std::size_t n, const Search& search, 
         std::uint64_t cost = 0;
         std::uint64_t side = width_of(groups) * all_tiles;
         for (unsigned g = 0; g < groups; ++g) {
-            cost += fit_frequencies(sums[g], m.seen, m.must_escape, rare_bits, found[g]);
+            cost += fit_frequencies(m, sums[g], found[g]);
             side += table_bits(found[g], m.symbol_bits);
         }
         const std::uint64_t bits = cost / kOneBit * n / s.n + side;
@@ -297,14 +361,20 @@ void fit_tables(const std::uint8_t* index, std::size_t n, Workspace& work, Model
     set_costs(m);
 }
 
+std::uint32_t symbol_cost(const Model& m, unsigned table, unsigned symbol) {
+    const unsigned i = m.index_of[symbol] & 63;
+    if (m.encode_tables[table].freq[i] == 0) return (9 + m.symbol_bits) * kOneBit;
+    return index_cost(m, table, i);
+}
+
 bool spare_escapes(const std::uint8_t* index, std::size_t n, Model& m, std::uint8_t* choices) {
     constexpr std::uint64_t kPart = std::uint64_t{1} << 16;
     const EncodeTable& with = m.encode_tables[0];
-    if (m.n_tables != 1 || !with.has_escapes || n_indices(m) > 32) return false;
+    if (m.n_tables != 1 || m.memory > 0 || !with.has_escapes || n_indices(m) > 32) return false;
     std::uint8_t flags[256] = {};
     std::copy_n(with.escaped, kEntries, flags);
     std::uint32_t freq[kEntries] = {};
-    std::uint8_t without[kEntries];
+    std::uint8_t without[kEntries] = {};
     std::uint64_t kept = 0;
     for (unsigned i = 0; i < n_indices(m); ++i) {
         if (with.escaped[i] != 0) continue;
@@ -324,7 +394,7 @@ bool spare_escapes(const std::uint8_t* index, std::size_t n, Model& m, std::uint
     const std::uint64_t saved = cost_q16(kTotal - escape_slots) * std::uint64_t{m.tile} * free;
     const std::uint64_t side = t + 8 * std::uint64_t{kEntries};
     if (saved / kPart <= side) return false;
-    normalise(freq, kept, without);
+    normalise(freq, kept, kTotal, without);
     m.tables[1] = m.tables[0];
     m.encode_tables[1] = m.encode_tables[0];
     set_tables(m, 0, without);

@@ -82,13 +82,16 @@ std::uint32_t TableBits::gamma() noexcept {
 
 std::uint32_t log2_q16(std::uint32_t x) noexcept { return log_of(x); }
 
-void place_slots(Table& table) noexcept {
+namespace {
+
+// Slots of the escape and of symbols of which those bits that are in `mask` are `bits`.
+void place_context(Table& table, unsigned mask, unsigned bits, std::uint8_t* slot) noexcept {
     // Runs are filled sixteen slots at a time; what is too much, later runs overwrite.
     std::uint8_t lower_half[256];
     std::uint8_t upper_half[256];
     unsigned first = 0;
     for (unsigned e = 0; e < kEntries; ++e) {
-        if (table.freq[e] == 0) continue;
+        if (table.freq[e] == 0 || (e != kEscape && (table.symbol[e] & mask) != bits)) continue;
         const unsigned end = first + table.freq[e];
         const unsigned lower = (end + 1) / 2 - (first + 1) / 2;
         table.base[0][e] = static_cast<std::uint8_t>((first + 1) / 2);
@@ -100,26 +103,33 @@ void place_slots(Table& table) noexcept {
         }
         first = end;
     }
-    std::memcpy(table.slot, lower_half, 128);
-    std::memcpy(table.slot + 128, upper_half, 128);
+    std::memcpy(slot, lower_half, 128);
+    std::memcpy(slot + 128, upper_half, 128);
 }
 
-void normalise(const std::uint32_t* counts, std::uint64_t used, std::uint8_t* freq) noexcept {
+}  // namespace
+
+void place_slots(Table& table, unsigned contexts) noexcept {
+    const unsigned mask = contexts - 1;
+    place_context(table, mask, 0, table.slot);
+    if (mask != 0) place_context(table, mask, 1, table.odd_slot);
+}
+
+void normalise(const std::uint32_t* counts, std::uint64_t used, unsigned sum, std::uint8_t* freq) noexcept {
     unsigned entry[kEntries];
     unsigned n = 0;
     std::uint64_t total = 0;
-    std::memset(freq, 0, kEntries);
     for (; used != 0; used &= used - 1) {
         entry[n] = static_cast<unsigned>(std::countr_zero(used));
         total += counts[entry[n++]];
     }
     if (total == 0) total = 1;
-    unsigned sum = 0;
+    unsigned given = 0;
     for (unsigned k = 0; k < n; ++k) {
-        const std::uint64_t share = counts[entry[k]] * std::uint64_t{kTotal} / total;
+        const std::uint64_t share = counts[entry[k]] * std::uint64_t{sum} / total;
         const auto f = static_cast<unsigned>(share < 1 ? 1 : share > 255 ? 255 : share);
         freq[entry[k]] = static_cast<std::uint8_t>(f);
-        sum += f;
+        given += f;
     }
     // One by one, to the entry that gains most or from the one that loses least.
     std::uint64_t change[kEntries];
@@ -130,25 +140,25 @@ void normalise(const std::uint32_t* counts, std::uint64_t used, std::uint8_t* fr
         const unsigned f = freq[entry[k]];
         return f < 2 ? ~std::uint64_t{0} : (counts[entry[k]] + std::uint64_t{1}) * kGains[f - 1];
     };
-    if (sum < kTotal) {
+    if (given < sum) {
         for (unsigned k = 0; k < n; ++k) change[k] = gain(k);
     } else {
         for (unsigned k = 0; k < n; ++k) change[k] = loss(k);
     }
-    for (; sum < kTotal; ++sum) {
+    for (; given < sum; ++given) {
         const auto k = static_cast<unsigned>(std::max_element(change, change + n) - change);
         ++freq[entry[k]];
         change[k] = gain(k);
     }
-    for (; sum > kTotal; --sum) {
+    for (; given > sum; --given) {
         const auto k = static_cast<unsigned>(std::min_element(change, change + n) - change);
         --freq[entry[k]];
         change[k] = loss(k);
     }
 }
 
-void put_table(BitWriter& out, const Table& table, unsigned symbol_bits) noexcept {
-    unsigned left = kTotal - table.freq[kEscape];
+void put_table(BitWriter& out, const Table& table, unsigned symbol_bits, unsigned contexts) noexcept {
+    unsigned left = contexts * (kTotal - table.freq[kEscape]);
     unsigned previous = kFirstPrevious;
     unsigned symbol = table.symbol[0];
     put_gamma(out, table.freq[kEscape] + 1u);
@@ -172,17 +182,18 @@ void put_table(BitWriter& out, const Table& table, unsigned symbol_bits) noexcep
     }
 }
 
-Status get_table(TableBits& in, unsigned symbol_bits, Table& table) noexcept {
+Status get_table(TableBits& in, unsigned symbol_bits, unsigned contexts, Table& table) noexcept {
     const char* const kRange = "rans: symbol or frequency of a table out of range";
     std::memset(&table, 0, sizeof table);
     const std::uint32_t escape = in.gamma();
     if (escape < 1 || escape > kTotal) return corrupt(kRange);
     table.freq[kEscape] = static_cast<std::uint8_t>(escape - 1);
 
-    unsigned left = kTotal - (escape - 1);
+    const unsigned each = kTotal - (escape - 1);
+    unsigned left[2] = {each, contexts > 1 ? each : 0};
     unsigned previous = kFirstPrevious;
     unsigned n = 0;
-    for (unsigned symbol = in.get(symbol_bits); left > 0;) {
+    for (unsigned symbol = in.get(symbol_bits); left[0] + left[1] > 0;) {
         const unsigned order = order_after(previous);
         const std::uint32_t high = in.gamma();
         if (high == 0 || high > kTotal || in.overrun()) return corrupt(kRange);
@@ -192,16 +203,17 @@ Status get_table(TableBits& in, unsigned symbol_bits, Table& table) noexcept {
             if (zeros == 0 || n == 0 || previous == 0) return corrupt(kRange);
             symbol += zeros;
         } else {
-            if (f > left || f > 255) return corrupt("rans: frequencies do not add up to 256");
+            unsigned& of_context = left[symbol & (contexts - 1)];
+            if (f > of_context || f > 255) return corrupt("rans: frequencies do not add up to 256");
             if (n == kEscape || symbol >> symbol_bits != 0) return corrupt(kRange);
             table.freq[n] = static_cast<std::uint8_t>(f);
             table.symbol[n++] = static_cast<std::uint8_t>(symbol++);
-            left -= f;
+            of_context -= f;
         }
         previous = f;
     }
     if (in.overrun()) return corrupt(kRange);
-    place_slots(table);
+    place_slots(table, contexts);
     return kOkStatus;
 }
 

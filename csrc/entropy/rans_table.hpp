@@ -26,6 +26,7 @@ inline constexpr unsigned kIsEscape = 128;
 
 struct alignas(64) Table {
     std::uint8_t slot[kTotal];       // entry that owns a slot, and marks
+    std::uint8_t odd_slot[kTotal];   // the same where a trellis wants odd symbols: `slot` is for even ones
     std::uint8_t freq[kEntries];     // 0 where unused
     // Rank of a slot among its entry's slots: slot - base[slot / 128].
     std::uint8_t base[2][kEntries];
@@ -34,14 +35,15 @@ struct alignas(64) Table {
 
 // Sets slot and base. Entries own ranges of u = 2 * (slot % 128) + slot / 128, in order: a range in
 // each half. States grow evenly then; with one range of slots each, streams are 0.2 % larger.
-//   requires  the frequencies add up to kTotal
-void place_slots(Table& table) noexcept;
+// With two contexts, even symbols with the escape own `slot`, odd ones with the escape `odd_slot`.
+//   requires  the frequencies of each context add up to kTotal
+void place_slots(Table& table, unsigned contexts) noexcept;
 
-// Turns counts into frequencies that add up to kTotal: 0 for entries not in `used`, else 1 .. 255.
-//   requires  at least two entries used
-void normalise(const std::uint32_t* counts, std::uint64_t used, std::uint8_t* freq) noexcept;
+// Turns counts into frequencies that add up to `sum`: 1 .. 255 for entries in `used`, others are left alone.
+//   requires  at least two entries used, or one and sum < kTotal
+void normalise(const std::uint32_t* counts, std::uint64_t used, unsigned sum, std::uint8_t* freq) noexcept;
 
-void put_table(BitWriter& out, const Table& table, unsigned symbol_bits) noexcept;
+void put_table(BitWriter& out, const Table& table, unsigned symbol_bits, unsigned contexts) noexcept;
 
 // Bytes that kMaxTables tables take at most.
 inline constexpr std::size_t kMaxTableBytes = kMaxTables * 256;
@@ -77,7 +79,7 @@ private:
 };
 
 //   ensures   frequencies add up, symbols ascend and are below 2^symbol_bits
-Status get_table(TableBits& in, unsigned symbol_bits, Table& table) noexcept;
+Status get_table(TableBits& in, unsigned symbol_bits, unsigned contexts, Table& table) noexcept;
 
 // log2 of 1 .. 2^32-1 in units of 2^-16, rounded down; exact to that for arguments up to 511.
 std::uint32_t log2_q16(std::uint32_t x) noexcept;

@@ -18,14 +18,14 @@ void tile_costs(const Sample& s, const std::int16_t* costs, std::int32_t* sums) 
     }
 }
 
-// Code lengths in 2^-8 bit for symbols with these counts; rare ones are taken as escaped.
-void ideal_costs(const std::uint32_t* counts, unsigned width, unsigned rare_bits,
-                 std::int16_t* costs) {
-    std::uint32_t total = 1;
-    for (unsigned e = 0; e < width; ++e) total += counts[e];
+// Code lengths in 2^-8 bit, each in its context, for symbols with these counts; rare ones are taken as escaped.
+void ideal_costs(const Sample& s, const std::uint32_t* counts, unsigned rare_bits, std::int16_t* costs) {
+    std::uint32_t totals[2] = {1, 1};
+    for (unsigned e = 0; e < s.width; ++e) totals[s.odd >> e & 1] += counts[e];
     const std::uint32_t most = (8 + rare_bits) << 16;
-    for (unsigned e = 0; e < width; ++e) {
+    for (unsigned e = 0; e < s.width; ++e) {
         const std::uint32_t c = counts[e];
+        const std::uint32_t total = totals[s.odd >> e & 1];
         const std::uint32_t cost = c == 0 ? most : std::min(most, log2_q16(total) - log2_q16(c));
         costs[e] = static_cast<std::int16_t>(cost >> 8);
     }
@@ -63,7 +63,7 @@ void sum_groups(const Sample& s, GroupCounts& sums) {
 unsigned group_tiles(const Sample& s, const std::uint32_t* all, unsigned groups,
                      unsigned rare_bits, unsigned rounds, GroupCounts& sums) {
     std::int16_t costs[kEntries];
-    ideal_costs(all, s.width, rare_bits, costs);
+    ideal_costs(s, all, rare_bits, costs);
     tile_costs(s, costs, s.cost);
     for (std::size_t t = 0; t < s.tiles; ++t) {
         s.order[t] = static_cast<std::uint64_t>(s.cost[t]) << 32 | t;
@@ -77,7 +77,7 @@ unsigned group_tiles(const Sample& s, const std::uint32_t* all, unsigned groups,
         unsigned left = 0;
         for (unsigned g = 0; g < groups; ++g) {
             if (std::all_of(sums[g], sums[g] + s.width, [](auto c) { return c == 0; })) continue;
-            ideal_costs(sums[g], s.width, rare_bits, costs);
+            ideal_costs(s, sums[g], rare_bits, costs);
             tile_costs(s, costs, left == 0 ? s.least : s.cost);
             for (std::size_t t = 0; t < s.tiles; ++t) {
                 const bool better = left == 0 || s.cost[t] < s.least[t];

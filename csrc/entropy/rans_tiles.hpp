@@ -13,6 +13,7 @@ struct Sample {
     std::size_t tiles;
     std::size_t n;
     unsigned width;         // indices that may occur, rounded up to 8
+    std::uint64_t odd;      // indices of the second context
     std::int16_t* counts;   // width x tiles
     std::uint16_t* rows;    // tiles x width: the same
     std::uint8_t* group;

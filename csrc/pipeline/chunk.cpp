@@ -97,13 +97,12 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
                   stream_stores ? workspace.get(Workspace::kStaging, kPiece * item) : nullptr};
     const std::uint8_t* planes[Workspace::kPlanes];
     Runs runs;
-    const bool may_fuse =
-        stream_stores && fuses(out_dtype) && state.planes == 1 && can_fuse(readers[0]);
-    const bool fusing = may_fuse && codec.quantizer->runs != nullptr &&
+    const bool may_fuse = stream_stores && fuses(out_dtype) && state.planes == 1;
+    const bool fusing = may_fuse && can_fuse(readers[0]) && codec.quantizer->runs != nullptr &&
                         codec.quantizer->runs(t, range, state, 0, runs);
     PlaneTable table;
     SymbolTable elements{};
-    const bool tabling = may_fuse && codec.quantizer->table != nullptr &&
+    const bool tabling = may_fuse && can_look_up(readers[0]) && codec.quantizer->table != nullptr &&
                          codec.quantizer->table(state, out_dtype, workspace, elements);
     if (tabling) table.fill(elements, state.bits[0], static_cast<unsigned>(item));
     const std::size_t word = item_bytes(t.dtype);
@@ -128,6 +127,7 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
         }
         if (tabling && at >= begin && at + n <= end && n % 256 == 0) {
             QC_TRY(table_next(readers[0], n, table, output.at));
+            if (codec.quantizer->patch != nullptr) codec.quantizer->patch(state, at, n, output.at, out_dtype);
             output.at += n * item;
             continue;
         }

@@ -8,9 +8,9 @@ namespace {
 
 constexpr std::uint8_t kRansId = 3;
 
-rans::Stream* rans_stream(const PlaneReader& reader) noexcept {
+rans::Stream* rans_stream(const PlaneReader& reader, bool or_trellis = false) noexcept {
     if (reader.mode() != StreamMode::kCoded || reader.coder().id != kRansId) return nullptr;
-    return rans::wide_plain_stream(reader.state());
+    return rans::wide_stream(reader.state(), or_trellis);
 }
 
 // Symbols that a coder leaves in L1 in no order of its registers: read again, as if stored in 8 bits.
@@ -23,6 +23,11 @@ bool is_read_again(const PlaneReader& reader) noexcept {
 bool can_fuse(const PlaneReader& reader) noexcept {
     if (reader.mode() == StreamMode::kStored || is_read_again(reader)) return fused_unpack.pick() != nullptr;
     return rans_stream(reader) != nullptr && fused_rans.pick() != nullptr;
+}
+
+bool can_look_up(const PlaneReader& reader) noexcept {
+    if (reader.mode() == StreamMode::kStored || is_read_again(reader)) return table_unpack.pick() != nullptr;
+    return rans_stream(reader, true) != nullptr && table_rans.pick() != nullptr;
 }
 
 bool can_merge(const PlaneReader& first, std::size_t bytes) noexcept {
@@ -57,7 +62,7 @@ Status fused_next(PlaneReader& reader, std::size_t n, const Runs& runs, std::uin
 
 Status table_next(PlaneReader& reader, std::size_t n, const PlaneTable& table,
                   std::uint8_t* out) noexcept {
-    if (rans::Stream* stream = rans_stream(reader); stream != nullptr) {
+    if (rans::Stream* stream = rans_stream(reader, true); stream != nullptr) {
         QC_TRY(table_rans.pick()(*stream, n, table, out));
         rans::advance(reader.state(), n);
         return kOkStatus;

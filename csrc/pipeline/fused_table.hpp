@@ -35,8 +35,11 @@ using TableUnpackFn = Status (*)(const std::uint8_t* in, unsigned bits, std::siz
 extern const Variants<TableRansFn> table_rans;
 extern const Variants<TableUnpackFn> table_unpack;
 
+// Whether the plane, in the form it is stored in, has such a loop at the active level.
+bool can_look_up(const PlaneReader& reader) noexcept;
+
 // The next n symbols of the plane to n elements at `out`. A symbol beyond the table is kCorrupt.
-//   requires  can_fuse(reader), n a multiple of 256, and as for PlaneReader::next
+//   requires  can_look_up(reader), n a multiple of 256, and as for PlaneReader::next
 Status table_next(PlaneReader& reader, std::size_t n, const PlaneTable& table,
                   std::uint8_t* out) noexcept;
 

@@ -92,6 +92,7 @@ struct ChunkState {
     std::span<const std::uint8_t> escapes;       // i32 each
     std::size_t escapes_used = 0;
     bool sequential = false;                     // symbols may not be skipped undecoded
+    std::span<const std::uint8_t> patched;       // elements, u32 each, that have escaped values
     std::span<const std::uint8_t> shifts;        // of reconstruction points, FORMAT.md "uniform"
     bool pointwise = false;                      // elements depend on their symbol alone
     const std::uint8_t* table = nullptr;         // element of each symbol, in `table_dtype`
@@ -156,6 +157,10 @@ struct QuantizerKernel {
     // Where all elements are those of one table by one plane: that table in dtype `to`, for loops that
     // fuse. Null, or false, where they are not.
     bool (*table)(ChunkState& state, DType to, Workspace&, SymbolTable& table) noexcept = nullptr;
+
+    // Null, or: puts right those of elements [at, at + n) that are not what the table has.
+    void (*patch)(const ChunkState& state, std::size_t at, std::size_t n, std::uint8_t* out,
+                  DType out_dtype) noexcept = nullptr;
 };
 
 class RegisterQuantizer {

@@ -1,6 +1,5 @@
 """Uniform quantizer. Kernels: ``csrc/quantize/uniform.cpp``, ``uniform_fit.cpp``."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,10 +9,9 @@ from qcodec import _core
 from qcodec._arrays import DTYPE_CODES, check_float, check_int, check_step
 from qcodec.quantize._groups import check_groups, groups_of
 from qcodec.quantize._levels import MAX_ESCAPE, pack_levels
+from qcodec.quantize._profile import profile_options
 from qcodec.registry import register
 from qcodec.stages import Part, Quantizer, Symbols, added
-
-_MAX_PROFILE = 2**18
 
 
 @register
@@ -135,16 +133,7 @@ class Uniform(Quantizer):
             "bits": self.bits or 0,
             "symmetric": self.symmetric,
             "step": self.step or 0.0,
-        } | (self._profile_options(shape) if self.profile else {})
-
-    def _profile_options(self, shape: tuple[int, ...]) -> dict[str, Any]:
-        """Axes of the profile: none for vectors, whose elements would be rows of one."""
-        if len(shape) < 2:
-            return {}
-        channels, positions = shape[1], math.prod(shape[2:])
-        if channels + positions > _MAX_PROFILE:
-            raise ValueError(f"a profile of {channels} + {positions} codes, at most {_MAX_PROFILE}")
-        return {"profile": True, "channels": max(channels, 1), "positions": max(positions, 1)}
+        } | (profile_options(shape) if self.profile else {})
 
     def fit(self, job: Any, data: Any) -> tuple[Any, Any]:
         """Scales and zero points, one per group; for `step`, the step itself as float32."""

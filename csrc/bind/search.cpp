@@ -1,0 +1,42 @@
+// bind/search.cpp - searches of encoders that are native.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cmath>
+
+#include "bind/arrays.hpp"
+#include "bind/bind.hpp"
+#include "entropy/trellis.hpp"
+#include "search/trellis.hpp"
+
+namespace qc::bind {
+namespace {
+
+// Symbols of a chunk's values in coding order, their bits, the lanes of the walk, and shifts of points.
+py::tuple walk_trellis(const Flat<float>& values, const Flat<float>& weights, unsigned memory, float scale,
+                       float rdo, bool patient) {
+    const auto in = view(values);
+    const auto importance = view(weights);
+    require(!in.empty() && in.size() <= kChunk, "1..2^20 values");
+    require(importance.empty() || importance.size() == in.size(), "one weight for each value");
+    require(trellis::is_memory(memory), "memory is 3, 5 or 7");
+    require(std::isnormal(scale) && scale > 0 && rdo >= 0 && std::isfinite(rdo), "scale and rdo");
+    thread_local Workspace workspace;
+    workspace.patient = patient;
+    trellis::Walk walk{};
+    {
+        const py::gil_scoped_release release;
+        walk = trellis::choose(in, importance.empty() ? nullptr : importance.data(), {memory, scale, rdo}, workspace);
+    }
+    py::array_t<std::int8_t> shifts(static_cast<py::ssize_t>(walk.n_shifts), walk.shifts.data());
+    return py::make_tuple(Bytes(static_cast<py::ssize_t>(in.size()), walk.symbols), walk.bits, walk.lanes, shifts);
+}
+
+}  // namespace
+
+void add_search(py::module_& m) {
+    m.def("walk_trellis", &walk_trellis, py::arg("values").noconvert(), py::arg("weights").noconvert(),
+          py::arg("memory"), py::arg("scale"), py::arg("rdo"), py::arg("patient"));
+}
+
+}  // namespace qc::bind

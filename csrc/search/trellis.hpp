@@ -1,0 +1,66 @@
+// search/trellis.hpp - the cheapest walk through a trellis: error and coded bits of a chunk's symbols.
+//
+// Levels of a uniform grid are chosen by Viterbi's algorithm, with the bits that the tables of `rans` would take;
+// tables and points are then fitted to what was chosen, and the search goes on from there.
+// T. Fischer, M. Wang, "Entropy-constrained trellis-coded quantization", IEEE Trans. IT 38(2), 1992.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/workspace.hpp"
+#include "quantize/trellis_points.hpp"
+
+namespace qc::trellis {
+
+inline constexpr unsigned kMinLanes = 16;  // of a search: a vector
+
+struct Plan {
+    unsigned memory;        // 3, 5 or 7
+    float scale;            // distance of neighbouring levels
+    float rdo;              // squared error, in squares of the scale, that one bit is worth
+};
+
+// Symbols of `bits` bits, in slot kSymbols: level q is the symbol q + 2^(bits - 1).
+struct Walk {
+    const std::uint8_t* symbols;
+    unsigned bits;
+    unsigned lanes;
+    std::array<std::int8_t, kMaxShifts> shifts;  // of the points of magnitudes 1, 2, ...
+    unsigned n_shifts;
+};
+
+// Chooses symbols for values in the order in which they will be coded, the first of them in lane 0.
+//   requires  1 .. 2^20 finite values; memory is one of a trellis; weights are null, or as many
+//   ensures   the same at every instruction set
+Walk choose(std::span<const float> values, const float* weights, const Plan& plan, Workspace& workspace);
+
+// One search with given tables, for the kernels of it.
+struct Job {
+    const float* values;    // in steps, within the grid
+    const float* weights;   // or null
+    std::size_t n;
+    unsigned memory;
+    unsigned lanes;         // a multiple of 16
+    float zero;             // the symbol of level 0
+    unsigned places;        // symbols div 4 are below
+    const float* points;    // by symbol modulo 4 and place: 4 * 64, in steps
+    const float* rates;     // the same for each table: what a symbol's bits are worth
+    const std::uint8_t* choices;  // of a table, by tile
+    std::size_t tile;
+    std::uint8_t* symbols;
+};
+inline constexpr std::size_t kTableSize = 4 * 64;
+
+struct Scratch {
+    void* decisions;   // 16 words for each step and 32 states, aligned to 64
+    void* candidates;  // 16 words for each step
+};
+
+using WalkFn = void (*)(const Job& job, const Scratch& scratch);
+void walk_avx2(const Job& job, const Scratch& scratch);
+void walk_avx512(const Job& job, const Scratch& scratch);
+
+}  // namespace qc::trellis

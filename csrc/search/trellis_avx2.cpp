@@ -1,0 +1,22 @@
+// search/trellis_avx2.cpp - the walk in vectors of eight.
+#include "simd/isa.hpp"
+
+#if QC_X86
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "entropy/trellis.hpp"
+#include "search/trellis.hpp"
+
+#pragma GCC push_options
+#pragma GCC target("avx2")
+#include "search/trellis_walk.hpp"
+
+namespace qc::trellis {
+
+void walk_avx2(const Job& job, const Scratch& scratch) { walk_with<PlainTables>(job, scratch); }
+
+}  // namespace qc::trellis
+#pragma GCC pop_options
+#endif

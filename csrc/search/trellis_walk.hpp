@@ -1,0 +1,186 @@
+// search/trellis_walk.hpp - Viterbi's algorithm for 16 lanes at a time, in vectors as wide as the machine has.
+//
+// Include it only inside a region of the target that it is compiled for. Every target does the same operations in
+// the same order, so all find the same path. Limit: two additions, a comparison, a choice and two operations for the
+// decision's bit for each state and 16 values.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "entropy/trellis.hpp"
+#include "search/trellis.hpp"
+
+namespace qc::trellis {
+namespace {
+
+typedef float Floats __attribute__((vector_size(64), aligned(64)));
+typedef std::int32_t Ints __attribute__((vector_size(64), aligned(64)));
+typedef std::uint32_t Words __attribute__((vector_size(64), aligned(64)));
+
+// Costs are compared again and again: they stay small.
+constexpr std::size_t kBlockSteps = 32;
+constexpr float kUnreached = 1e9f;
+
+// Points and rates of a subset, one lane after another.
+struct PlainTables {
+    const float* points;
+    const float* rates;
+
+    PlainTables(const Job& job, unsigned table) noexcept
+        : points(job.points), rates(job.rates + table * kTableSize) {}
+
+    [[gnu::always_inline]] void look_up(unsigned subset, Ints place, Floats& v0, Floats& v1, Floats& r0,
+                                        Floats& r1) const noexcept {
+        const float* const p = points + 64 * subset;
+        const float* const r = rates + 64 * subset;
+        for (unsigned k = 0; k < 16; ++k) {
+            v0[k] = p[place[k]];
+            v1[k] = p[place[k] + 1];
+            r0[k] = r[place[k]];
+            r1[k] = r[place[k] + 1];
+        }
+    }
+};
+
+// Costs of the best symbols of the four subsets, symbols modulo 4, and those symbols in the bytes of a word.
+template <class Tables>
+[[gnu::always_inline]] inline void measure(const Job& job, const Tables& tables, Floats x, Floats weight,
+                                           Floats* costs, Words& candidates) noexcept {
+    const float places = static_cast<float>(job.places);
+    const Floats zero = {};
+    const Floats at = x + job.zero;
+    candidates = Words{};
+    for (unsigned k = 0; k < 4; ++k) {
+        Floats z = (at - static_cast<float>(k)) * 0.25f;
+        z = z < zero ? zero : z;
+        const Floats last = zero + (places - 1.5f);
+        z = z > last ? last : z;
+        const Ints lower = __builtin_convertvector(z, Ints);
+        Floats v0, v1, r0, r1;
+        tables.look_up(k, lower, v0, v1, r0, r1);
+        const Floats d0 = x - v0;
+        const Floats d1 = x - v1;
+        const Floats c0 = d0 * d0 * weight + r0;
+        const Floats c1 = d1 * d1 * weight + r1;
+        const Ints upper = c1 < c0;  // -1 or 0
+        costs[k] = upper ? c1 : c0;
+        candidates |= reinterpret_cast<Words>((lower - upper) * 4 + static_cast<int>(k)) << (8 * k);
+    }
+}
+
+template <unsigned kMemory>
+struct Walker {
+    static constexpr unsigned kStates = 1u << kMemory;
+    static constexpr unsigned kDecisionWords = (kStates + 31) / 32;
+
+    Floats cost[2][kStates];
+
+    Walker() noexcept {
+        for (unsigned s = 0; s < kStates; ++s) cost[0][s] = Floats{} + (s == 0 ? 0.0f : kUnreached);
+    }
+
+    // One step from cost[kFrom] to cost[1 - kFrom].
+    template <unsigned kFrom>
+    [[gnu::always_inline]] void step(const Floats* metrics, Words* decisions) noexcept {
+        Words bits[kDecisionWords] = {};
+        [&]<unsigned... t>(std::integer_sequence<unsigned, t...>) __attribute__((always_inline)) {
+            (arrive<kFrom, t>(metrics, bits[t / 32]), ...);
+        }(std::make_integer_sequence<unsigned, kStates>{});
+        for (unsigned w = 0; w < kDecisionWords; ++w) decisions[w] = bits[w];
+    }
+
+    template <unsigned kFrom, unsigned t>
+    [[gnu::always_inline]] void arrive(const Floats* metrics, Words& bits) noexcept {
+        constexpr unsigned kContext = t >> (kMemory - 1);
+        const Floats a = cost[kFrom][previous_state(kMemory, t, 0)] + metrics[kContext];
+        const Floats b = cost[kFrom][previous_state(kMemory, t, 1)] + metrics[2 + kContext];
+        const Ints chosen = b < a;
+        cost[1 - kFrom][t] = chosen ? b : a;
+        bits |= reinterpret_cast<Words>(chosen) & (1u << t % 32);
+    }
+
+    void lower_costs() noexcept {
+        const Floats least = cost[0][0];
+        for (unsigned s = 0; s < kStates; ++s) cost[0][s] -= least;
+    }
+
+    Words best_states() const noexcept {
+        Floats least = cost[0][0];
+        Words best = {};
+        for (unsigned s = 1; s < kStates; ++s) {
+            const Ints less = cost[0][s] < least;
+            least = less ? cost[0][s] : least;
+            best = less ? Words{} + s : best;
+        }
+        return best;
+    }
+};
+
+// Symbols of lanes [lane, lane + 16) of the job.
+template <unsigned kMemory, class Tables>
+void walk_lanes(const Job& job, std::size_t lane, const Scratch& scratch) {
+    constexpr unsigned kWords = Walker<kMemory>::kDecisionWords;
+    auto* const decisions = static_cast<Words*>(scratch.decisions);
+    auto* const candidates = static_cast<Words*>(scratch.candidates);
+    const std::size_t steps = (job.n + job.lanes - 1) / job.lanes;
+    Walker<kMemory> walker;
+    alignas(64) Floats metrics[kBlockSteps][4];
+    for (std::size_t first = 0; first < steps; first += kBlockSteps) {
+        const std::size_t end = std::min(first + kBlockSteps, steps);
+        for (std::size_t i = first; i < end; ++i) {
+            const std::size_t at = i * job.lanes + lane;
+            const std::size_t held = at < job.n ? std::min<std::size_t>(job.n - at, 16) : 0;
+            Floats x = {};
+            Floats weight = Floats{} + 1.0f;
+            std::memcpy(&x, job.values + std::min(at, job.n), held * sizeof(float));
+            if (job.weights != nullptr) std::memcpy(&weight, job.weights + std::min(at, job.n), held * sizeof(float));
+            const Tables tables(job, job.choices[i * job.lanes / job.tile]);
+            measure(job, tables, x, weight, metrics[i - first], candidates[i]);
+            for (std::size_t k = held; k < 16; ++k) {
+                for (unsigned c = 0; c < 4; ++c) metrics[i - first][c][k] = 0;
+            }
+        }
+        std::size_t i = first;
+        for (; i + 2 <= end; i += 2) {
+            walker.template step<0>(metrics[i - first], decisions + i * kWords);
+            walker.template step<1>(metrics[i - first + 1], decisions + (i + 1) * kWords);
+        }
+        if (i < end) {
+            walker.template step<0>(metrics[i - first], decisions + i * kWords);
+            std::memcpy(walker.cost[0], walker.cost[1], sizeof walker.cost[0]);
+        }
+        walker.lower_costs();
+    }
+    constexpr Taps kTaps = taps(kMemory);
+    Words state = walker.best_states();
+    for (std::size_t i = steps; i-- > 0;) {
+        Words bits = decisions[i * kWords];
+        for (unsigned w = 1; w < kWords; ++w) {
+            bits = (state >> 5) == w ? decisions[i * kWords + w] : bits;
+        }
+        const Words branch = bits >> (state & 31) & 1;
+        const Words context = state >> (kMemory - 1);
+        const Words symbols = candidates[i] >> ((branch * 2 + context) * 8) & 255;
+        state = (state ^ (context * kTaps.context) ^ (branch * kTaps.branch)) << 1 | context;
+        const std::size_t at = i * job.lanes + lane;
+        for (std::size_t k = 0; k < 16 && at + k < job.n; ++k) {
+            job.symbols[at + k] = static_cast<std::uint8_t>(symbols[k]);
+        }
+    }
+}
+
+template <class Tables>
+void walk_with(const Job& job, const Scratch& scratch) {
+    for (std::size_t lane = 0; lane < job.lanes; lane += 16) {
+        if (job.memory == 3) walk_lanes<3, Tables>(job, lane, scratch);
+        if (job.memory == 5) walk_lanes<5, Tables>(job, lane, scratch);
+        if (job.memory == 7) walk_lanes<7, Tables>(job, lane, scratch);
+    }
+}
+
+}  // namespace
+}  // namespace qc::trellis

@@ -1,0 +1,96 @@
+"""Steps of `trellis` for a target: coded bits, or a ratio of power to error."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from qcodec import _core
+
+F32 = npt.NDArray[np.float32]
+
+_SAMPLE = 1 << 18
+_PIECES = 8
+_ROUNDS = 8
+_NO_WEIGHTS = np.empty(0, np.float32)
+_LEAST = float(np.finfo(np.float32).tiny)
+_RANS = 3
+
+
+def solve_scale(
+    chunks: Sequence[F32], memory: int, rdo: float, bits: float | None, snr: float | None
+) -> np.float32:
+    """Distance of levels at which a sample of a tensor takes `bits` a weight, or has this `snr`.
+
+    Parameters
+    ----------
+    chunks : sequence of float32 arrays, shape (n,) each
+        Finite values.
+    memory : int
+        log2 of the number of states.
+    rdo : float
+        Squared error, in squares of the step, that one bit is worth.
+    bits, snr : float, optional
+        Coded bits per weight, or dB; one of them.
+    """
+    sample = _sample(chunks)
+    power = float(np.cumsum(sample.astype(np.float64) ** 2)[-1]) / sample.size
+    if power == 0:
+        return np.float32(1.0)
+    # Gaussian values at high rate: a step of 2.1 sigma at 0 bits halves with every bit.
+    guess = bits if bits is not None else (snr or 0.0) / 6.02
+    octave = np.log2(2.1) - guess + 0.5 * np.log2(power)
+    low, high = -np.inf, np.inf
+    for _ in range(_ROUNDS):
+        scale = np.float32(max(2.0**octave, _LEAST))
+        off = _measure(sample, power, memory, scale, rdo, bits, snr)
+        if abs(off) < 0.002:
+            break
+        low, high = (octave, high) if off > 0 else (low, octave)
+        octave += off
+        if not low < octave < high:
+            octave = (low + high) / 2
+    return scale
+
+
+def _sample(chunks: Sequence[F32]) -> F32:
+    """Pieces that lie evenly over the tensor, all of it where it is small."""
+    total = sum(chunk.size for chunk in chunks)
+    if total <= _SAMPLE:
+        return np.concatenate(chunks)
+    size = _SAMPLE // _PIECES
+    pieces = []
+    for k in range(_PIECES):
+        at = k * (total - size) // (_PIECES - 1)
+        first = chunks[0].size
+        chunk, within = at // first, at % first
+        piece = chunks[chunk][within : within + size]
+        if piece.size < size:
+            piece = np.concatenate([piece, chunks[chunk + 1][: size - piece.size]])
+        pieces.append(piece)
+    return np.concatenate(pieces)
+
+
+def _measure(
+    sample: F32,
+    power: float,
+    memory: int,
+    scale: np.float32,
+    rdo: float,
+    bits: float | None,
+    snr: float | None,
+) -> float:
+    """By how many octaves the step may grow until the target is met, at high rates."""
+    symbols, width, lanes, shifts = _core.walk_trellis(
+        sample, _NO_WEIGHTS, memory, float(scale), rdo, False
+    )
+    if bits is not None:
+        stream = _core.stream(_RANS, symbols, width, False, memory, lanes)
+        return 8 * len(stream) / sample.size - bits
+    zero = 1 << (width - 1)
+    points = np.arange(-zero, zero, dtype=np.float64)
+    for j, shift in enumerate(shifts.tolist(), 1):
+        points[zero + j] -= shift / 128
+        points[zero - j] += shift / 128
+    error = np.cumsum((sample - points[symbols] * np.float64(scale)) ** 2)[-1] / sample.size
+    return float(10 * np.log10(power / max(error, 1e-300)) - (snr or 0.0)) / 6.02
