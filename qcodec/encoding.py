@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 import numpy as np
@@ -44,7 +45,7 @@ def encode_chunks(
         if codec.coder.lossy:
             yield from (_encode_lossy(codec, part, what, errors) for part in parts)
             return
-        yield from (encode_parts(codec, [part]) for part in parts)
+        yield from _in_threads(lambda part: encode_parts(codec, [part]), parts, threads)
         return
     array = _prepared(array, dtype, codec, what)
     count = resolve_threads(threads)
@@ -61,6 +62,21 @@ def encode_chunks(
         _raise_encode(failure, array, codec, what)
     finally:
         _spare_encoders[:] = [encoder]
+
+
+def _in_threads(
+    encode: Callable[[Part], bytes], parts: Sequence[Part], threads: int | None
+) -> Iterator[bytes]:
+    """Chunks of parts in their order; searches leave the interpreter to others while they run."""
+    count = min(resolve_threads(threads), len(parts))
+    if count == 1:
+        yield from map(encode, parts)
+        return
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield from pool.map(encode, parts)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def is_plain(codec: Codec) -> bool:
@@ -145,8 +161,9 @@ def encode_parts(codec: Codec, parts: Sequence[Part]) -> bytes:
     made, head, order = _symbols(codec, parts)
     planes = made.planes if order is None else [plane[order] for plane in made.planes]
     coder = codec.coder.wire_id
+    patient = made.patient and not is_plain(codec)
     streams = [
-        _core.stream(coder, plane, bits, not is_plain(codec), *made.trellis)
+        _core.stream(coder, plane, bits, patient, *made.trellis)
         for plane, bits in zip(planes, made.bits, strict=True)
         if plane.size
     ]

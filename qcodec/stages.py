@@ -99,12 +99,14 @@ class Part:
 class Symbols:
     """What a quantizer made of the parts of a chunk: a section of each, and planes of all.
 
-    `trellis` is what the symbols follow, for coders that profit: log2 of its states, and lanes.
+    `patient` says whether coders may search long for the last half per cent. `trellis` is what the
+    symbols follow, for coders that profit: log2 of its states, and lanes.
     """
 
     sections: list[bytes]
     planes: list[npt.NDArray[np.uint8]]
     bits: list[int]
+    patient: bool = True
     trellis: tuple[int, int] = (0, 0)
 
 

@@ -14,6 +14,8 @@ namespace qc::rans {
 namespace {
 
 struct ByteSink {
+    static constexpr bool kTakesTrellis = true;
+
     std::uint8_t* out;
 
     [[gnu::always_inline]] void put(__m512i symbols) noexcept {
@@ -29,7 +31,7 @@ std::size_t rounds_avx512(Stream& s, std::uint8_t* out, std::size_t rounds) noex
 
 }  // namespace
 
-const DecodeKernel kDecodeAvx512{nullptr, rounds_avx512, 64, false};
+const DecodeKernel kDecodeAvx512{nullptr, rounds_avx512, 64, true};
 
 std::size_t merge_avx512(const std::uint8_t* nibbles, std::size_t n, const std::uint8_t* values,
                          std::uint8_t zero, std::uint8_t* out) noexcept {

@@ -228,6 +228,37 @@ bool masks_pay(std::span<const std::uint8_t> symbols, const std::uint32_t* count
 
 const EncodeKernel& encode_kernel() noexcept { return *kKernels.pick(); }
 
+namespace {
+
+// Slot kCoder2: choices, and the index plane where it is not the symbols.
+struct CodingRoom {
+    std::uint8_t* choices;
+    std::uint8_t* mapped;
+
+    CodingRoom(std::size_t n, Workspace& work)
+        : choices(work.get(Workspace::kCoder2, n + kMaxTiles + 2 * kPad)), mapped(choices + kMaxTiles + kPad) {}
+
+    // The index plane; `unseen` tells of symbols without an index, where `look` asks for it or a plane is made.
+    const std::uint8_t* map(std::span<const std::uint8_t> symbols, const Model& m, bool look, bool& unseen) const {
+        const std::uint8_t* const from = symbols.data();
+        if (!m.same_index || look) {
+            std::uint8_t* const to = m.same_index ? nullptr : mapped;
+            unseen = encode_kernel().map(from, symbols.size(), m.index_of, to);
+        }
+        return m.same_index ? from : mapped;
+    }
+};
+
+void choose(const std::uint8_t* index, std::size_t n, const Model& m, std::uint8_t* choices) {
+    if (m.n_tables > 1) {
+        encode_kernel().choose(index, n, m, choices);
+    } else {
+        std::memset(choices, 0, kMaxTiles);
+    }
+}
+
+}  // namespace
+
 Coding fit_model(std::span<const std::uint8_t> symbols, const std::uint32_t* counts, unsigned bits,
                  unsigned memory, Workspace& work, Model& m) {
     const std::size_t n = symbols.size();
@@ -235,24 +266,20 @@ Coding fit_model(std::span<const std::uint8_t> symbols, const std::uint32_t* cou
     bool kinds[2] = {};
     for (unsigned s = 0; s < 256; ++s) kinds[s & 1] |= counts[s] > 0;
     plan_index(counts, bits, kinds[0] && kinds[1] ? memory : 0, m);
-
-    const EncodeKernel& whole = encode_kernel();
-    std::uint8_t* const choices = work.get(Workspace::kCoder2, n + kMaxTiles + 2 * kPad);
-    const std::uint8_t* index = symbols.data();
-    if (!m.same_index) {
-        std::uint8_t* const mapped = choices + kMaxTiles + kPad;
-        m.must_escape = whole.map(symbols.data(), n, m.index_of, mapped);
-        index = mapped;
-    } else if (static_cast<unsigned>(std::popcount(m.seen)) < 1u << bits) {
-        m.must_escape = whole.map(symbols.data(), n, m.index_of, nullptr);
-    }
+    const bool all_seen = m.same_index && static_cast<unsigned>(std::popcount(m.seen)) == 1u << bits;
+    const CodingRoom room(n, work);
+    const std::uint8_t* const index = room.map(symbols, m, !all_seen, m.must_escape);
     fit_tables(index, n, work, m);
-    if (m.n_tables > 1) {
-        whole.choose(index, n, m, choices);
-    } else if (!spare_escapes(index, n, m, choices)) {
-        std::memset(choices, 0, kMaxTiles);
-    }
-    return {index, choices};
+    if (m.n_tables > 1 || !spare_escapes(index, n, m, room.choices)) choose(index, n, m, room.choices);
+    return {index, room.choices};
+}
+
+Coding choose_tables(std::span<const std::uint8_t> symbols, Workspace& work, const Model& m) {
+    const CodingRoom room(symbols.size(), work);
+    bool unseen = false;
+    const std::uint8_t* const index = room.map(symbols, m, false, unseen);
+    choose(index, symbols.size(), m, room.choices);
+    return {index, room.choices};
 }
 
 std::size_t encode_stream(std::span<const std::uint8_t> symbols, unsigned bits, Workspace& work,

@@ -111,6 +111,9 @@ Coding fit_model(std::span<const std::uint8_t> symbols, const std::uint32_t* cou
 // What a symbol takes in a table, in units of 2^-16 bit; more than any other where it has no slot.
 std::uint32_t symbol_cost(const Model& model, unsigned table, unsigned symbol);
 
+// The tables of tiles of other symbols that a model was not fitted to.
+Coding choose_tables(std::span<const std::uint8_t> symbols, Workspace&, const Model& model);
+
 // Where the one table of a model has an escape, but few tiles use it: puts a table without in
 // front, and chooses. Returns whether it did.
 bool spare_escapes(const std::uint8_t* index, std::size_t n, Model& model, std::uint8_t* choices);

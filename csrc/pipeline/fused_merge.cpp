@@ -16,6 +16,8 @@ namespace {
 // Of both sinks: the top bytes of 64 words are moved to where lines begin, the other planes are read there.
 class MergeSink2 {
 public:
+    static constexpr bool kTakesTrellis = false;
+
     MergeSink2(const std::uint8_t* const* lower, std::uint8_t* out) noexcept
         : out_(out, 2),
           low_(lower[0] + out_.head() - 32),
@@ -60,6 +62,8 @@ private:
 
 class MergeSink4 {
 public:
+    static constexpr bool kTakesTrellis = false;
+
     MergeSink4(const std::uint8_t* const* lower, std::uint8_t* out) noexcept
         : out_(out, 4),
           lower_{lower[0], lower[1], lower[2]},

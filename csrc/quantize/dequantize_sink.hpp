@@ -52,6 +52,8 @@ class DequantizeSink {
     static constexpr int kAAndBOrC = 0xEA;
 
 public:
+    static constexpr bool kTakesTrellis = false;
+
     DequantizeSink(const Runs& runs, std::uint8_t* out) noexcept
         : runs_(&runs), out_(out, kItem), entry_(runs.entry), left_(runs.left) {
         constexpr unsigned kParts = kTable ? kItem : 4;

@@ -50,6 +50,8 @@ inline __m512i interleave_index(unsigned part) noexcept {
 template <unsigned kBytes, bool kWide, bool kUpper>
 class TableSink {
 public:
+    static constexpr bool kTakesTrellis = true;
+
     TableSink(const std::uint8_t* planes, std::uint8_t* out) noexcept
         : low0_(planes),
           low1_(planes + 256),

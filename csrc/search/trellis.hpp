@@ -39,18 +39,19 @@ Walk choose(std::span<const float> values, const float* weights, const Plan& pla
 
 // One search with given tables, for the kernels of it.
 struct Job {
-    const float* values;    // in steps, within the grid
-    const float* weights;   // or null
+    const float* values;    // as `Arrange` leaves them
+    const float* weights;   // the same, or null
+    std::size_t stride;
     std::size_t n;
     unsigned memory;
-    unsigned lanes;         // a multiple of 16
+    unsigned lanes;
     float zero;             // the symbol of level 0
     unsigned places;        // symbols div 4 are below
     const float* points;    // by symbol modulo 4 and place: 4 * 64, in steps
     const float* rates;     // the same for each table: what a symbol's bits are worth
     const std::uint8_t* choices;  // of a table, by tile
     std::size_t tile;
-    std::uint8_t* symbols;
+    std::uint8_t* symbols;        // with room for whole steps of all lanes
 };
 inline constexpr std::size_t kTableSize = 4 * 64;
 
@@ -59,8 +60,23 @@ struct Scratch {
     void* candidates;  // 16 words for each step
 };
 
-using WalkFn = void (*)(const Job& job, const Scratch& scratch);
-void walk_avx2(const Job& job, const Scratch& scratch);
-void walk_avx512(const Job& job, const Scratch& scratch);
+// n values in units of 1 / factor, limited to -end .. end, for walks in `lanes` lanes, a multiple of 16: all steps of
+// the first 16 lanes, and so on, each `stride` after the one before. Lanes that end before the last step get zeros.
+struct Arrange {
+    const float* values;
+    std::size_t n;
+    unsigned lanes;
+    std::size_t stride;
+    float factor;
+    float end;
+    float* out;  // aligned to 64
+};
+
+struct Kernels {
+    float (*largest)(const float* values, std::size_t n);  // magnitude
+    void (*arrange)(const Arrange& job);
+    void (*walk)(const Job& job, const Scratch& scratch);
+};
+extern const Kernels kPortable, kAvx2, kAvx512;
 
 }  // namespace qc::trellis

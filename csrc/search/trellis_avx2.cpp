@@ -3,6 +3,8 @@
 
 #if QC_X86
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -15,7 +17,7 @@
 
 namespace qc::trellis {
 
-void walk_avx2(const Job& job, const Scratch& scratch) { walk_with<PlainTables>(job, scratch); }
+const Kernels kAvx2{largest, arrange, walk_with<PlainTables>};
 
 }  // namespace qc::trellis
 #pragma GCC pop_options

@@ -5,6 +5,8 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -52,13 +54,15 @@ struct RegisterTables {
     }
 };
 
-}  // namespace
-
-void walk_avx512(const Job& job, const Scratch& scratch) {
+void walk(const Job& job, const Scratch& scratch) {
     if (job.places <= 16) return walk_with<RegisterTables<1>>(job, scratch);
     if (job.places <= 32) return walk_with<RegisterTables<2>>(job, scratch);
     walk_with<RegisterTables<4>>(job, scratch);
 }
+
+}  // namespace
+
+const Kernels kAvx512{largest, arrange, walk};
 
 }  // namespace qc::trellis
 #pragma GCC diagnostic pop

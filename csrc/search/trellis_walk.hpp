@@ -6,6 +6,8 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -19,6 +21,7 @@ namespace {
 
 typedef float Floats __attribute__((vector_size(64), aligned(64)));
 typedef std::int32_t Ints __attribute__((vector_size(64), aligned(64)));
+typedef std::uint8_t Bytes __attribute__((vector_size(16), aligned(16)));
 typedef std::uint32_t Words __attribute__((vector_size(64), aligned(64)));
 
 // Costs are compared again and again: they stay small.
@@ -108,17 +111,51 @@ struct Walker {
         for (unsigned s = 0; s < kStates; ++s) cost[0][s] -= least;
     }
 
-    Words best_states() const noexcept {
+    void best_states(Words& best) const noexcept {
         Floats least = cost[0][0];
-        Words best = {};
+        best = Words{};
         for (unsigned s = 1; s < kStates; ++s) {
             const Ints less = cost[0][s] < least;
             least = less ? cost[0][s] : least;
             best = less ? Words{} + s : best;
         }
-        return best;
     }
 };
+
+inline float largest(const float* values, std::size_t n) noexcept {
+    Ints most = {};
+    std::size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        Ints bits;
+        std::memcpy(&bits, values + i, sizeof bits);
+        bits &= 0x7FFFFFFF;  // magnitudes are in order of their bits
+        most = bits > most ? bits : most;
+    }
+    float all = 0;
+    for (unsigned k = 0; k < 16; ++k) all = std::max(all, std::bit_cast<float>(static_cast<std::int32_t>(most[k])));
+    for (; i < n; ++i) all = std::max(all, std::abs(values[i]));
+    return all;
+}
+
+// Read once, in order: with the stride of all lanes each line would be fetched for itself.
+inline void arrange(const Arrange& job) noexcept {
+    const Floats zero = {};
+    const Floats end = zero + job.end;
+    for (std::size_t at = 0, step = 0; at < job.n; ++step) {
+        for (unsigned lane = 0; lane < job.lanes; lane += 16, at += 16) {
+            Floats x = zero;
+            if (at + 16 <= job.n) {
+                std::memcpy(&x, job.values + at, sizeof x);
+            } else {
+                for (std::size_t k = 0; at + k < job.n; ++k) x[k] = job.values[at + k];
+            }
+            x *= job.factor;
+            x = x > end ? end : x;
+            x = x < -end ? -end : x;
+            std::memcpy(job.out + lane / 16 * job.stride + step * 16, &x, sizeof x);
+        }
+    }
+}
 
 // Symbols of lanes [lane, lane + 16) of the job.
 template <unsigned kMemory, class Tables>
@@ -126,23 +163,24 @@ void walk_lanes(const Job& job, std::size_t lane, const Scratch& scratch) {
     constexpr unsigned kWords = Walker<kMemory>::kDecisionWords;
     auto* const decisions = static_cast<Words*>(scratch.decisions);
     auto* const candidates = static_cast<Words*>(scratch.candidates);
+    const bool weighted = job.weights != nullptr;
+    const auto* const values = reinterpret_cast<const Floats*>(job.values + lane / 16 * job.stride);
+    const auto* const weights =
+        reinterpret_cast<const Floats*>(weighted ? job.weights + lane / 16 * job.stride : nullptr);
     const std::size_t steps = (job.n + job.lanes - 1) / job.lanes;
+    const auto tile_steps = static_cast<std::uint32_t>(job.tile / job.lanes);
     Walker<kMemory> walker;
     alignas(64) Floats metrics[kBlockSteps][4];
     for (std::size_t first = 0; first < steps; first += kBlockSteps) {
         const std::size_t end = std::min(first + kBlockSteps, steps);
         for (std::size_t i = first; i < end; ++i) {
-            const std::size_t at = i * job.lanes + lane;
-            const std::size_t held = at < job.n ? std::min<std::size_t>(job.n - at, 16) : 0;
-            Floats x = {};
-            Floats weight = Floats{} + 1.0f;
-            std::memcpy(&x, job.values + std::min(at, job.n), held * sizeof(float));
-            if (job.weights != nullptr) std::memcpy(&weight, job.weights + std::min(at, job.n), held * sizeof(float));
-            const Tables tables(job, job.choices[i * job.lanes / job.tile]);
-            measure(job, tables, x, weight, metrics[i - first], candidates[i]);
-            for (std::size_t k = held; k < 16; ++k) {
-                for (unsigned c = 0; c < 4; ++c) metrics[i - first][c][k] = 0;
-            }
+            const Tables tables(job, job.choices[static_cast<std::uint32_t>(i) / tile_steps]);
+            const Floats one = Floats{} + 1.0f;
+            measure(job, tables, values[i], weighted ? weights[i] : one, metrics[i - first], candidates[i]);
+        }
+        for (std::size_t k = 0; end == steps && k < 16; ++k) {  // where there is no value, nothing costs
+            if ((steps - 1) * job.lanes + lane + k < job.n) continue;
+            for (unsigned c = 0; c < 4; ++c) metrics[steps - 1 - first][c][k] = 0;
         }
         std::size_t i = first;
         for (; i + 2 <= end; i += 2) {
@@ -156,7 +194,8 @@ void walk_lanes(const Job& job, std::size_t lane, const Scratch& scratch) {
         walker.lower_costs();
     }
     constexpr Taps kTaps = taps(kMemory);
-    Words state = walker.best_states();
+    Words state;
+    walker.best_states(state);
     for (std::size_t i = steps; i-- > 0;) {
         Words bits = decisions[i * kWords];
         for (unsigned w = 1; w < kWords; ++w) {
@@ -166,10 +205,9 @@ void walk_lanes(const Job& job, std::size_t lane, const Scratch& scratch) {
         const Words context = state >> (kMemory - 1);
         const Words symbols = candidates[i] >> ((branch * 2 + context) * 8) & 255;
         state = (state ^ (context * kTaps.context) ^ (branch * kTaps.branch)) << 1 | context;
+        const Bytes bytes = __builtin_convertvector(symbols, Bytes);
         const std::size_t at = i * job.lanes + lane;
-        for (std::size_t k = 0; k < 16 && at + k < job.n; ++k) {
-            job.symbols[at + k] = static_cast<std::uint8_t>(symbols[k]);
-        }
+        std::memcpy(job.symbols + at, &bytes, 16);  // lanes without a value write behind the last, see Job
     }
 }
 

@@ -17,6 +17,8 @@ F32 = npt.NDArray[np.float32]
 
 _MEMORY = {8: 3, 32: 5, 128: 7}  # log2 of the number of states
 _SCALE_IS_STEP, _SHIFTS, _SAME_SHIFTS = 1, 2, 4  # bits of the form: FORMAT.md, "trellis"
+_MAX_WIDTH = 8
+_SMALL = 1 << 18  # chunks of fewer elements are worth a longer search
 _NO_WEIGHTS = np.empty(0, np.float32)
 
 
@@ -154,8 +156,11 @@ class Trellis(Quantizer):
     def symbols(self, parts: list[Part]) -> Symbols:
         """Levels of all parts, chosen together, for they share coding tables."""
         scale = parts[0].fitted.scale
-        units = [part.values / (part.fitted.scale / scale) for part in parts]
-        values = np.concatenate(units)
+        units = [
+            part.values if part.fitted.scale == scale else part.values / (part.fitted.scale / scale)
+            for part in parts
+        ]
+        values = units[0] if len(parts) == 1 else np.concatenate(units)
         weights = _weights_of(parts)
         order = None
         if parts[0].classes is not None:
@@ -164,8 +169,9 @@ class Trellis(Quantizer):
             values = values[order]
             weights = weights if weights.size == 0 else weights[order]
         memory = _MEMORY[self.states]
+        patient = order is not None or values.size < _SMALL
         chosen, width, lanes, shifts = _core.walk_trellis(
-            values, weights, memory, float(scale), self.rdo, True
+            values, weights, memory, float(scale), self.rdo, patient
         )
         symbols = chosen
         if order is not None:
@@ -174,7 +180,7 @@ class Trellis(Quantizer):
         sections = [
             _section(part, k, width, shifts, self.step is not None) for k, part in enumerate(parts)
         ]
-        return Symbols(sections, [symbols], [width], (memory, lanes))
+        return Symbols(sections, [symbols], [width], patient, (memory, lanes))
 
 
 def _weights_of(parts: list[Part]) -> F32:
@@ -200,8 +206,10 @@ def _section(
     if shifts.size:
         form |= _SAME_SHIFTS if number else _SHIFTS
         table = b"" if number else bytes([shifts.size]) + shifts.tobytes()
+    patched = np.zeros(0, np.int64)
+    if width == _MAX_WIDTH:  # others hold all levels
+        patched = np.flatnonzero(np.abs(part.values) > 2 ** (width - 1) * part.fitted.scale)
     # In double precision: large integers leave float32 few bits.
-    levels = part.values.astype(np.float64) / np.float64(part.fitted.scale)
-    patched = np.flatnonzero(np.abs(levels) > 2 ** (width - 1))
-    patches = patched.astype("<u4").tobytes() + np.rint(levels[patched]).astype("<i4").tobytes()
+    levels = np.rint(part.values[patched].astype(np.float64) / np.float64(part.fitted.scale))
+    patches = patched.astype("<u4").tobytes() + levels.astype("<i4").tobytes()
     return bytes([form, width]) + scale + table + varint(patched.size) + patches
