@@ -34,6 +34,7 @@ from qcodec.pipeline import (
     ZeroRun,
     parse,
 )
+from qcodec.presets import preset
 from qcodec.reading import safe_open
 from qcodec.recipe import Recipe, Rule
 
@@ -70,6 +71,7 @@ __all__ = [
     "encode",
     "load_file",
     "parse",
+    "preset",
     "safe_open",
     "save_file",
 ]

@@ -58,7 +58,8 @@ class Recipe:
     """Ordered rules. Tensors that no rule matches are stored lossless.
 
     A bare codec, `Recipe.of("uniform(bits=8) | huffman")`, is the recipe for whole models: it takes
-    the floating tensors of two or more dimensions; biases, norms and integers stay lossless.
+    the floating tensors of two or more dimensions; biases, norms and integers stay lossless. What
+    is `named`, by `preset`, comes before all rules.
 
     Examples
     --------
@@ -69,6 +70,7 @@ class Recipe:
 
     rules: tuple[Rule, ...] = ()
     matrices: Codec | None = None
+    named: tuple[tuple[str, Codec], ...] = ()
 
     @staticmethod
     def of(value: object) -> "Recipe":
@@ -124,9 +126,13 @@ class Recipe:
             A rule that is not optional matches no tensor.
         """
         lossless = parse("lossless")
+        named = dict(self.named)
         used = [rule.optional for rule in self.rules]
         out = {}
         for name, dtype, shape in tensors:
+            if name in named:
+                out[name] = named.pop(name)
+                continue
             codec = lossless
             if self.matrices is not None and dtype in LOSSY_DTYPES and len(shape) >= 2:
                 codec = self.matrices
@@ -136,6 +142,8 @@ class Recipe:
                     codec = rule.codec
                     break
             out[name] = codec
+        if named:
+            raise InputError(f"recipe: no tensor {next(iter(named))!r}, for which it has a codec")
         for k, rule in enumerate(self.rules):
             if not used[k]:
                 raise InputError(

@@ -49,6 +49,7 @@ LAYERS = [
     {"packing", "metrics"},
     {"files"},
     {"blob"},
+    {"presets"},
     {"__init__"},
     {"traffic"},
     {"io", "torch"},

@@ -1,6 +1,7 @@
 """``qcodec encode``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -15,6 +16,8 @@ from qcodec.io import Source, TensorInfo, open_source
 from qcodec.metrics import compression_ratio
 from qcodec.packing import Packer
 from qcodec.pipeline import Codec
+from qcodec.presets import PRESETS
+from qcodec.presets import preset as make_preset
 from qcodec.recipe import Recipe
 
 _COUNTED = 1 << 20  # symbols counted at once: bincount widens them to 8 bytes
@@ -25,6 +28,8 @@ _COUNTED = 1 << 20  # symbols counted at once: bincount widens them to 8 bytes
 @click.option("-o", "--output", metavar="OUT", help="File, or folder for several inputs.")
 @click.option("--codec", metavar="CODEC", help="For matrices; other tensors stay lossless.")
 @click.option("--recipe", metavar="FILE.toml", help="Codecs by tensor name.")
+@click.option("--preset", metavar="NAME", help=f"Chosen for the model: {', '.join(PRESETS)}.")
+@click.option("--snr", type=float, metavar="DB", help="Of balanced and archive. [default: 20]")
 @_common.threads_option
 @_common.force_option
 @click.option("--dry-run", is_flag=True, help="Show sizes and entropies; write nothing.")
@@ -34,6 +39,8 @@ def command(
     output: str | None,
     codec: str | None,
     recipe: str | None,
+    preset: str | None,
+    snr: float | None,
     threads: int | None,
     force: bool,
     dry_run: bool,
@@ -41,12 +48,24 @@ def command(
 ) -> None:
     """Turn .safetensors or .npz models into .qc files.
 
-    Without --codec and --recipe nothing is lost, and decoding gives the same .safetensors file
-    byte for byte. Files go beside their inputs unless -o tells otherwise.
+    Without --codec, --recipe and --preset nothing is lost, and decoding gives the same .safetensors
+    file byte for byte. Files go beside their inputs unless -o tells otherwise.
+
+    Presets: lossless; fast (4 bits, a scale for 64 weights, bitpack); balanced (one step for all
+    matrices, rans); archive (the smallest file: transform and profile where they pay, trellis,
+    compact norms and biases, exact integers and clusters).
     """
-    if codec is not None and recipe is not None:
-        raise click.UsageError("give --codec or --recipe, not both")
-    rules = Recipe.from_toml(recipe) if recipe is not None else Recipe.of(codec or "lossless")
+    if sum(option is not None for option in (codec, recipe, preset)) > 1:
+        raise click.UsageError("give one of --codec, --recipe and --preset")
+    if snr is not None and preset is None:
+        raise click.UsageError("--snr is for --preset balanced or archive")
+    rules: Recipe | _Preset
+    if preset is not None:
+        if preset not in PRESETS:
+            raise click.UsageError(f"no preset {preset!r}: there are {', '.join(PRESETS)}")
+        rules = _Preset(preset, snr)
+    else:
+        rules = Recipe.from_toml(recipe) if recipe is not None else Recipe.of(codec or "lossless")
     paths = _common.expand(inputs)
     if dry_run:
         _common.run_each(paths, lambda path: _predict(path, rules, threads), _show, as_json=as_json)
@@ -65,8 +84,35 @@ def _open(path: str) -> Source:
     return open_source(path)
 
 
-def _assign(source: Source, rules: Recipe) -> dict[str, Codec]:
+@dataclass(frozen=True)
+class _Preset:
+    """A recipe that is made for each model."""
+
+    name: str
+    snr: float | None
+
+
+class _Tensors(Mapping[str, npt.NDArray[Any]]):
+    """A model whose tensors are read when asked for."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._names = [info.name for info in source.tensors]
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self._source.read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _assign(source: Source, rules: Recipe | _Preset) -> dict[str, Codec]:
     try:
+        if isinstance(rules, _Preset):
+            rules = make_preset(rules.name, _Tensors(source), rules.snr)
         return rules.assign(source.tensors)
     except InputError as error:
         raise InputError(f"{source.where}: {error}") from None
@@ -90,7 +136,7 @@ def _add(
     return array
 
 
-def _encode(path: str, target: str, rules: Recipe, threads: int | None) -> dict[str, Any]:
+def _encode(path: str, target: str, rules: Recipe | _Preset, threads: int | None) -> dict[str, Any]:
     with _open(path) as source:
         codecs = _assign(source, rules)
         total = sum(info.nbytes for info in source.tensors)
@@ -128,7 +174,7 @@ class _Counter:
         return len(data)
 
 
-def _predict(path: str, rules: Recipe, threads: int | None) -> dict[str, Any]:
+def _predict(path: str, rules: Recipe | _Preset, threads: int | None) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     with _open(path) as source:
         codecs = _assign(source, rules)
