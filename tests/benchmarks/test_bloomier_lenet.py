@@ -39,9 +39,11 @@ def test_table_names_the_smallest_file_that_is_good_enough(tmp_path):
     sizes = {"fc1": 60, "fc2": 20, "fc3": 10, "before": 9.0}
     dense = Row(seed=0, density=1.0, coder="float32", file=1_066_440, after=1.6)
     rows = [dense, row(1000, 1.95, **sizes), row(1200, 1.95, seed=1, **sizes)]
+    rows += [dataclasses.replace(row(2000, 1.85, **sizes), density=0.04)]
     write_report("machine", rows, tmp_path / "x")
     text = (tmp_path / "x.md").read_text()
-    assert "| 1.9 % |  |\n" in text
+    assert "| 1.8 % |  |\n" in text
+    assert "| 1.9 % | 2,000 (4 %, k=4) |\n" in text
     assert "| 2 % | 1,100 (2 %, k=4) |\n" in text
     assert (tmp_path / "x.png").stat().st_size > 0
 
