@@ -13,9 +13,14 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 LIMITS = (1.8, 1.9, 2.0, 2.2, 2.5, 3.0, 4.0, 5.0)  # per cent of test images
-COLOURS = {"bloomier": "#4477AA", "bloomier, rans for fc2": "#66CCEE", "rans": "#EE6677",
-           "zero_run(then='rans')": "#AA3377", "Deep Compression, best gaps": "#228833",
-           "entropy": "#000000"}  # fmt: skip
+COLOURS = {
+    "bloomier": "#4477AA",
+    "bloomier, rans for fc2": "#66CCEE",
+    "rans": "#EE6677",
+    "Deep Compression, best gaps": "#228833",
+    "Deep Compression, 5-bit gaps": "#CCBB44",
+    "entropy": "#000000",
+}
 MARKERS = {3: "v", 4: "o", 16: "D"}
 PARAMETERS = 266_610
 
@@ -208,10 +213,14 @@ def draw(points: Sequence[Point], path: Path) -> None:
         xycoords=axes.get_yaxis_transform(), textcoords="offset points",
     )  # fmt: skip
     axes.set_xscale("log")
-    ticks = [3, 4, 5, 6, 8, 10, 15, 20, 30]
-    axes.set_xticks(ticks, labels=[str(tick) for tick in ticks])
-    axes.set_xticks([], minor=True)
-    axes.set_ylim(1.4, 4)
+    axes.set_yscale("log")
+    for axis, ticks in (
+        (axes.xaxis, (4, 5, 6, 8, 10, 15, 20)),
+        (axes.yaxis, (1.5, 2, 3, 5, 10, 20)),
+    ):
+        axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+        axis.set_ticks([], minor=True)
+    axes.set_ylim(1.45, 40)
     axes.set_xlabel("kB of the whole file")
     axes.set_ylabel("test error after retraining, %; bars: least and greatest of the seeds")
     axes.set_title("LeNet-300-100 on MNIST, fc1 of 1 to 8 % density", loc="left")
