@@ -19,41 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
-from data import shared
+from lenet300 import accuracy, lenet, mnist
 
 from qcodec import _core
 
 BATCH = 128  # of all ranks together
 PUBLISHED = {1.0: 0.812, 1.5: 0.451, 1.75: 0.298, 1.9: 0.200}  # ResNet-110 on CIFAR-10
-
-
-def mnist() -> tuple[Any, ...]:
-    """Images in 0..1, shape (n, 784), and labels, of training and test."""
-    import torch
-
-    try:
-        path = shared("mnist.npz")
-    except pytest.skip.Exception as reason:
-        raise SystemExit(f"skipped: {reason}") from None
-    with np.load(path, allow_pickle=False) as data:
-        arrays = [data[k] for k in ("train_images", "train_labels", "test_images", "test_labels")]
-    images, labels, test_images, test_labels = (torch.from_numpy(a) for a in arrays)
-    return (
-        images.reshape(-1, 784).float() / 255, labels.long(),
-        test_images.reshape(-1, 784).float() / 255, test_labels.long(),
-    )  # fmt: skip
-
-
-def lenet() -> Any:
-    """LeNet-300-100, 266,610 parameters, the same on every rank."""
-    import torch
-
-    torch.manual_seed(300)
-    return torch.nn.Sequential(
-        torch.nn.Linear(784, 300), torch.nn.ReLU(), torch.nn.Linear(300, 100), torch.nn.ReLU(),
-        torch.nn.Linear(100, 10),
-    )  # fmt: skip
 
 
 def fingerprint(net: Any, before: int) -> int:
@@ -62,14 +33,6 @@ def fingerprint(net: Any, before: int) -> int:
     for p in net.parameters():
         value = _core.xxh3_64(p.detach().numpy().reshape(-1).view(np.uint8), value)
     return value
-
-
-def accuracy(net: Any, images: Any, labels: Any) -> float:
-    """Per cent."""
-    import torch
-
-    with torch.inference_mode():
-        return 100 * float((net(images).argmax(1) == labels).float().mean())
 
 
 def rank_main(rank: int, args: argparse.Namespace, sparsity: float | None, queue: Any) -> None:
