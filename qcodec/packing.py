@@ -17,8 +17,6 @@ from qcodec.encoding import check_weights, encode_chunks, encode_parts, tensor_p
 from qcodec.pipeline import Codec
 from qcodec.stages import Part
 
-# Tensors of fewer elements share a chunk: lanes, tables and an index record cost them too much.
-SMALL_ELEMENTS = 1 << 16
 # A shared chunk of so many elements or more takes no further tensor; with one more it still fits.
 FULL_ELEMENTS = CHUNK_ELEMENTS // 2
 
@@ -114,7 +112,7 @@ class Packer:
             The tensor or its weights do not fit its codec, or its name is taken.
         """
         shares = codec.quantizer.shares_chunks and not codec.coder.lossy
-        if not (0 < array.size < SMALL_ELEMENTS and shares):
+        if not (0 < array.size < codec.quantizer.shared_below and shares):
             self.sizes[name] = add_tensor(
                 self._writer, name, array, codec, self._threads, progress, weights
             )

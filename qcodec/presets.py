@@ -24,7 +24,12 @@ _PLAIN = "trellis(states=128, step={step}) | rans"
 _PROFILED = "trellis(states=128, step={step}, profile=True) | rans"
 _ARCHIVE = (_PLAIN, _PROFILED)
 _ARCHIVE_KERNELS = (_PLAIN, _PROFILED, f"dct | {_PLAIN}", f"dct | {_PROFILED}")
-_EXACT = ("lossless | rans", "lossless | zero_run(then='rans')", "lossless | huffman")
+_EXACT = (
+    "lossless | rans",
+    "lossless | huffman",
+    "lossless | zero_run(then='rans')",
+    "lossless | zero_run(then='huffman')",
+)
 _CLUSTERED = ("kmeans(k={k}) | rans", "kmeans(k={k}) | zero_run(then='rans')")
 _CLUSTERS = (2, 4, 16, 256)  # few sizes, so that small tensors share chunks
 _PIECE = 1 << 18  # elements of a tensor that are looked at
@@ -46,7 +51,8 @@ def preset(name: str, tensors: Mapping[str, npt.ArrayLike], snr: float | None = 
         "lossless": every bit. "fast": 4 bits and a scale for 64 weights, the quickest to decode.
         "balanced": one step for all matrices, `rans`. "archive": the smallest file; for each
         matrix the best of transform and profile in front of a trellis of 128 states, compact norms
-        and biases, and integers or clustered values kept exactly.
+        and biases, and integers or clustered values kept exactly. Without float matrices all of a
+        model is kept exactly.
     tensors : mapping of str to array_like
         The model. Read one by one, as often as needed: it may load them when asked.
     snr : float, optional
@@ -80,13 +86,15 @@ def preset(name: str, tensors: Mapping[str, npt.ArrayLike], snr: float | None = 
         return Recipe.of("lossless" if name == "lossless" else _FAST)
     target = check_float("snr", DEFAULT_SNR if snr is None else snr, 1.0, 80.0)
     exact: dict[str, Codec] = {}
+    vectors: list[str] = []
     classes: dict[tuple[str, str], _Class] = {}
     for tensor, value in tensors.items():
         array = as_array(value, f"tensor {tensor!r}")
-        if name == "archive" and (codec := _kept(array, target)) is not None:
+        if name == "archive" and (codec := _exact(array)) is not None:
             exact[tensor] = codec
         elif not _is_matrix(array):
             exact[tensor] = parse("lossless")
+            vectors.append(tensor)
         else:
             piece = _Piece.of(tensor, array)
             kind = "kernels" if name == "archive" and _is_kernel(array) else "matrices"
@@ -96,6 +104,11 @@ def preset(name: str, tensors: Mapping[str, npt.ArrayLike], snr: float | None = 
         for group in classes.values():
             group.templates = group.chosen = (_BALANCED,)
     chosen = _solve(list(classes.values()), target)
+    if name == "archive" and chosen:
+        mantissa = min(max(_LEAST_MANTISSA, math.ceil(target / 6.02)), 23)
+        exact |= dict.fromkeys(vectors, parse(f"rounded(mantissa={mantissa})"))
+    elif name == "archive":
+        exact |= _smallest_together(vectors, tensors)
     return Recipe(named=tuple((tensor, (exact | chosen)[tensor]) for tensor in tensors))
 
 
@@ -206,8 +219,8 @@ def _is_kernel(array: npt.NDArray[np.generic]) -> bool:
     return array.ndim >= 3 and array.shape[-1] == array.shape[-2] and 2 <= array.shape[-1] <= 8
 
 
-def _kept(array: npt.NDArray[np.generic], snr: float) -> Codec | None:
-    """The smallest of what keeps a tensor as it is, or as good as; None for matrices."""
+def _exact(array: npt.NDArray[np.generic]) -> Codec | None:
+    """The smallest of what keeps integers, clustered values and odd ones; None for floats."""
     dtype = dtype_name(array.dtype)
     if array.size == 0 or dtype not in LOSSY_DTYPES or not np.isfinite(array).all():
         return _smallest(array, _EXACT)
@@ -215,10 +228,7 @@ def _kept(array: npt.NDArray[np.generic], snr: float) -> Codec | None:
     if values is not None and 2 * values <= array.size:
         k = next(k for k in _CLUSTERS if k >= values)
         return _smallest(array, [*(t.format(k=k) for t in _CLUSTERED), *_EXACT])
-    if array.ndim >= 2:
-        return None
-    mantissa = min(max(_LEAST_MANTISSA, math.ceil(snr / 6.02)), 23)
-    return parse(f"rounded(mantissa={mantissa})")
+    return None
 
 
 def _distinct(array: npt.NDArray[np.generic]) -> int | None:
@@ -231,6 +241,21 @@ def _distinct(array: npt.NDArray[np.generic]) -> int | None:
             return None
     negative_zero = np.array(1 << (8 * array.dtype.itemsize - 1), bits.dtype)
     return None if negative_zero in found else int(found.size)
+
+
+def _smallest_together(
+    names: Sequence[str], tensors: Mapping[str, npt.ArrayLike]
+) -> dict[str, Codec]:
+    """One codec for vectors whose names end alike: they share chunks, and have things in common."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        dtype = dtype_name(as_array(tensors[name], name).dtype)
+        groups.setdefault((name.rsplit(".", 1)[-1], dtype), []).append(name)
+    out = {}
+    for group in groups.values():
+        joint = np.concatenate([as_array(tensors[name], name).reshape(-1) for name in group])
+        out |= dict.fromkeys(group, _smallest(joint, _EXACT))
+    return out
 
 
 def _smallest(array: npt.NDArray[np.generic], codecs: Sequence[str]) -> Codec:

@@ -116,6 +116,8 @@ class Quantizer(Stage, ABC):
     kind = "quantizer"
     lossy: ClassVar[bool] = True
     default_coder: ClassVar[str] = "rans"
+    # Tensors of fewer elements share a chunk: lanes, tables and an index record cost them too much.
+    shared_below: ClassVar[int] = 1 << 16
     bitwise: ClassVar[bool] = False  # symbols are the bits of elements, not of their values
 
     def prepare(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -11,7 +11,7 @@ import samples
 
 import qcodec
 from qcodec import CorruptError, InputError, LimitError, reading
-from qcodec.packing import FULL_ELEMENTS, SMALL_ELEMENTS
+from qcodec.packing import FULL_ELEMENTS
 
 
 def normal(shape, seed=0, dtype=np.float32):

@@ -128,9 +128,11 @@ private:
 };
 
 // Interleaved segments overlap in a decoder, but each costs a length and padding, about 2.5 bytes.
-// A full block has at least 8192 bytes, so it is cut into eight and their lengths fit into u16.
-unsigned choose_streams(std::uint64_t block_bytes) noexcept {
-    return block_bytes < 1024 ? 0 : block_bytes < 3072 ? 1 : block_bytes < 8192 ? 2 : 3;
+// A full block has at least 8192 bytes, so it is cut into eight and their lengths fit into u16. Where it is the only
+// one, there is little to overlap.
+unsigned choose_streams(std::uint64_t block_bytes, bool alone) noexcept {
+    const std::uint64_t bytes = alone ? block_bytes / 4 : block_bytes;
+    return bytes < 1024 ? 0 : bytes < 3072 ? 1 : bytes < 8192 ? 2 : 3;
 }
 
 }  // namespace
@@ -159,7 +161,7 @@ std::size_t encode(std::span<const std::uint8_t> symbols, unsigned bits,
             table_bytes = write_table(lengths, table.data());
             codes.build(lengths);
         }
-        if (done == 0) streams = choose_streams(payload_bits(counts, lengths) / 8);
+        if (done == 0) streams = choose_streams(payload_bits(counts, lengths) / 8, symbols.size() < kBlockSymbols);
 
         const std::size_t k = std::size_t{1} << streams, each = (block.size() + k - 1) / k;
         const std::size_t head_bytes = 1 + table_bytes + 2 * k;

@@ -28,6 +28,7 @@ class Lossless(Quantizer):
     wire_id: ClassVar[int] = 1
     lossy: ClassVar[bool] = False
     bitwise: ClassVar[bool] = True
+    shared_below: ClassVar[int] = 1 << 10  # bits have less in common from tensor to tensor
 
     def job_options(self, shape: tuple[int, ...], n: int) -> dict[str, Any]:
         """Nothing to configure."""
