@@ -323,12 +323,12 @@ def walk(symbols, lanes, memory):
 
 def encode(
     symbols, bits, *, lanes=4, raw=0, n_tables=1, tile=256, keep=63, escape=False, listed=True,
-    memory=0,
+    memory=0, tables=None,
 ):  # fmt: skip
     """Plain form, or along a trellis of this memory, ``keep`` being that of each kind.
 
-    Tiles take tables in turn; ``listed`` stores escapes by place in a list. Symbols that are not of
-    the kind that the state wants are escapes.
+    Tiles take tables in turn, fitted unless given; ``listed`` stores escapes by place in a list.
+    Symbols that are not of the kind that the state wants are escapes.
     """
     symbols = np.asarray(symbols, np.uint8)
     n, b = symbols.size, bits - raw
@@ -337,10 +337,9 @@ def encode(
     n_tiles = (n + tile - 1) // tile
     choices = [t % n_tables for t in range(n_tiles)]
     of_tile = np.arange(n) // tile
-    tables = []
-    for t in range(n_tables):
-        part = of_tile % n_tables == t if t < n_tiles else np.ones(n, bool)
-        tables.append(fit(coarse[part], states[part], memory, keep, escape))
+    if tables is None:
+        parts = [of_tile % n_tables == min(t, n_tiles - 1) for t in range(n_tables)]
+        tables = [fit(coarse[part], states[part], memory, keep, escape) for part in parts]
 
     x, refill, escaped = [256] * lanes, [], []
     for i in range(n - 1, -1, -1):
