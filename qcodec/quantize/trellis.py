@@ -96,15 +96,18 @@ class Trellis(Quantizer):
     profile: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.states, bool) or self.states not in _MEMORY:
+        if isinstance(self.states, bool) or not isinstance(self.states, int):
+            raise TypeError(f"states must be an int, got {type(self.states).__name__}")
+        if self.states not in _MEMORY:
             raise ValueError(f"states must be 8, 32 or 128, got {self.states!r}")
         if sum(option is not None for option in (self.step, self.bits, self.snr)) != 1:
             raise ValueError("trellis needs exactly one of step, bits and snr")
         if self.step is not None:
             object.__setattr__(self, "step", check_step(self.step))
-        for name, low, high in (("bits", 0.1, 6.0), ("snr", 0.0, 60.0), ("rdo", 0.0, 2.0)):
+        for name, low, high in (("bits", 0.1, 6.0), ("snr", 0.0, 60.0)):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, check_float(name, value, low, high))
+        object.__setattr__(self, "rdo", check_float("rdo", self.rdo, 0.0, 2.0))
         if not isinstance(self.profile, bool):
             raise TypeError("profile must be True or False")
 
