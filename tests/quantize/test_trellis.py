@@ -324,7 +324,7 @@ TENSORS = {
 def test_odd_tensors_come_back_or_are_refused_by_name(name, codec):
     w = TENSORS[name].astype(np.float32)
     step = qcodec.parse(f"trellis({codec})").quantizer.step
-    if step is not None and np.abs(w).max() > 2**24 * step:
+    if step is not None and float(np.abs(w).max()) > 2**24 * step:
         with pytest.raises(qcodec.InputError, match="more than 2\\^24 steps from zero"):
             qcodec.encode(w, f"trellis({codec})")
         return
