@@ -195,6 +195,14 @@ def test_symbols_of_one_kind_take_the_plain_form(isa):
     np.testing.assert_array_equal(decode(payload, 5000, 3), symbols)
 
 
+def test_symbols_that_are_mostly_of_one_kind_take_the_plain_form(isa):
+    # More than a table has, and the 63 most frequent ones are even.
+    symbols = np.append(np.tile(np.arange(0, 256, 2), 10), 1).astype(np.uint8)
+    payload = np.frombuffer(_core.stream(RANS, symbols, 8, True, 3, 16), np.uint8)
+    decoded, _ = _core.read_stream(RANS, payload, symbols.size, 8)
+    np.testing.assert_array_equal(decoded, symbols)
+
+
 # ---- refusals
 
 
