@@ -20,7 +20,7 @@ CODECS = [
         "lossless", "uniform(bits=1)", "uniform(bits=4, axis=0)", "uniform(bits=16)",
         "uniform(bits=8, axis=0, symmetric=False)", "uniform(bits=16, group=100, symmetric=False)",
         "uniform(bits=3, group=64)", "uniform(step=4.0)", "uniform(step=0.3)",
-        "uniform(step=1e-05)",
+        "uniform(step=1e-05)", "trellis(step=0.3)",
     )
 ]  # fmt: skip
 
@@ -31,6 +31,7 @@ SHARED = [
         "lossless", "uniform(bits=4, axis=0)", "uniform(step=0.3)", "dct | uniform(bits=4)",
         "dct(block=3) | uniform(step=0.3)", "uniform(step=0.3, rdo=0.1, profile=True)",
         "dct | uniform(step=0.3, rdo=0.1, profile=True)", "uniform(step=0.5, dead_zone=0.25)",
+        "trellis(bits=3.0)", "dct | trellis(step=0.3, profile=True)",
     )
     for coder in samples.CODERS
 ]  # fmt: skip
@@ -40,7 +41,7 @@ SHARED = [
 def small_file(codec):
     """A blob whose one tensor is small, yet large enough for its planes to be worth coding."""
     w = samples.weights("F32", (4, 60), seed=9)
-    if codec.startswith("uniform(step=0.3)"):
+    if codec.startswith(("uniform(step=0.3)", "trellis")):
         w[0, :3] = 1e6, -1e6, 3e5  # width 8 with escapes
     return qcodec.encode(w, codec)
 

@@ -13,6 +13,7 @@ import reference_codebook
 import reference_coders
 import reference_dithered
 import reference_lattice
+import reference_trellis
 from reference_coders import CODER_OPTIONS, DECODERS, Cursor, RejectedError, read_stream
 from reference_dct import Grid
 
@@ -38,13 +39,14 @@ OPTIONS = {
     ),
     "dithered": (("step", "seed", "wiener"), {}),
     "rounded": (("mantissa",), {}),
+    "trellis": (("states", "step", "bits", "snr", "rdo", "profile"), {}),
 }
 BITWISE = ("lossless", "rounded")
 STEPPED = {"bits": None, "axis": None, "group": None, "symmetric": True}  # `uniform` with a step
 KINDS = {
     "transform": ("dct",),
     "quantizer": (
-        "lossless", "uniform", "dithered", "rounded",
+        "lossless", "uniform", "dithered", "rounded", "trellis",
         *reference_codebook.OPTIONS, *reference_lattice.OPTIONS,
     ),
     "coder": tuple(DECODERS),
@@ -92,6 +94,8 @@ class Codec:
             check_uniform(o, tensor)
         if o["name"] == "dithered":
             reference_dithered.check(o, tensor)
+        if o["name"] == "trellis":
+            reference_trellis.check(o, tensor)
         if o["name"] == "rounded":
             refuse_unless(tensor.dtype in FLOATS and whole(o["mantissa"], 0, 23), "rounded")
         if o["name"] in reference_codebook.OPTIONS:
@@ -178,6 +182,9 @@ def decode_chunk(chunk, codec, parts):
         if codebook is not None:
             part.section = codebook(cursor, part, codec.quantizer)
             part.bits = [part.section.width]
+        elif name == "trellis":
+            part.section = before = reference_trellis.Section(cursor, part, codec, before)
+            part.bits = [before.width]
         elif name not in BITWISE:
             part.section = before = Section(cursor, part, codec, before)
             part.bits = [8, 8] if before.width == 16 else [before.width]

@@ -33,6 +33,15 @@ OPTIONS = {
     "lossless": [""],
     "rounded": ["", "(mantissa=0)"],
     "ternary": ["", "(sparsity=1.0)"],
+    "trellis": [
+        "(step=0.3)",
+        "(step=0.01)",
+        "(states=8, step=1e-05)",
+        "(bits=2.0)",
+        "(states=128, snr=12.0)",
+        "(states=8, step=0.3, profile=True)",
+        "(states=128, bits=3.5, rdo=0.0, profile=True)",
+    ],
     "uniform": [
         *(f"(bits={bits})" for bits in (1, 2, 3, 4, 5, 6, 7, 8, 16)),
         "(bits=1, symmetric=False)",
@@ -61,6 +70,9 @@ TRANSFORMED = [
     "dct(block=4) | uniform(step=0.3)",
     "dct | uniform(step=0.3, rdo=0.1, profile=True)",
     "dct | dithered(step=0.3)",
+    "dct | trellis(step=0.3)",
+    "dct | trellis(bits=2.0, profile=True)",
+    "dct(block=4) | trellis(states=8, snr=9.0)",
 ]
 QUANTIZERS = [name + options for name in OPTIONS for options in OPTIONS[name]] + TRANSFORMED
 # A lossy coder keeps no rule that says what comes back; its own tests say what does.

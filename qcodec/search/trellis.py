@@ -13,7 +13,8 @@ _SAMPLE = 1 << 18
 _PIECES = 8
 _ROUNDS = 8
 _NO_WEIGHTS = np.empty(0, np.float32)
-_LEAST = float(np.finfo(np.float32).tiny)
+_LEAST, _MOST = -126.0, 127.0  # octaves of normal float32
+_PATCH_BITS = 64
 _RANS = 3
 
 
@@ -41,16 +42,19 @@ def solve_scale(
     guess = bits if bits is not None else (snr or 0.0) / 6.02
     octave = np.log2(2.1) - guess + 0.5 * np.log2(power)
     low, high = -np.inf, np.inf
+    best, nearest = np.float32(1.0), np.inf
     for _ in range(_ROUNDS):
-        scale = np.float32(max(2.0**octave, _LEAST))
+        scale = np.float32(2.0 ** min(max(octave, _LEAST), _MOST))
         off = _measure(sample, power, memory, scale, rdo, bits, snr)
-        if abs(off) < 0.002:
+        if abs(off) < nearest:
+            best, nearest = scale, abs(off)
+        if nearest < 0.002:
             break
         low, high = (octave, high) if off > 0 else (low, octave)
         octave += off
         if not low < octave < high:
             octave = (low + high) / 2
-    return scale
+    return best
 
 
 def _sample(chunks: Sequence[F32]) -> F32:
@@ -84,13 +88,17 @@ def _measure(
     symbols, width, lanes, shifts = _core.walk_trellis(
         sample, _NO_WEIGHTS, memory, float(scale), rdo, False
     )
+    zero = 1 << (width - 1)
+    levels = sample / np.float64(scale)
+    patched = np.abs(levels) > zero
     if bits is not None:
         stream = _core.stream(_RANS, symbols, width, False, memory, lanes)
-        return 8 * len(stream) / sample.size - bits
-    zero = 1 << (width - 1)
+        coded = 8 * len(stream) + _PATCH_BITS * int(np.count_nonzero(patched))
+        return coded / sample.size - bits
     points = np.arange(-zero, zero, dtype=np.float64)
     for j, shift in enumerate(shifts.tolist(), 1):
         points[zero + j] -= shift / 128
         points[zero - j] += shift / 128
-    error = np.cumsum((sample - points[symbols] * np.float64(scale)) ** 2)[-1] / sample.size
+    restored = np.where(patched, np.rint(levels), points[symbols]) * np.float64(scale)
+    error = np.cumsum((sample - restored) ** 2)[-1] / sample.size
     return float(10 * np.log10(power / max(error, 1e-300)) - (snr or 0.0)) / 6.02

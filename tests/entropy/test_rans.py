@@ -291,7 +291,7 @@ MASKED = masked([5, 2], [1, 2, 3])
 RAW = table_bits(2, 0, 0, *F128, *THEN128)
 BAD_STREAMS = (
     {  # payload, count, code; 3 bits
-        "form 2": (example(header="02 01 00"), 24, UNSUPPORTED),
+        "form 3": (example(header="03 01 00"), 24, UNSUPPORTED),
         "masked within masked": (MASKED[:4] + b"\1" + MASKED[5:], 6, UNSUPPORTED),
         "512 lanes": (example(header="00 09 00"), 24, CORRUPT),
         "3 raw bits of 3": (example(header="00 31 00"), 24, CORRUPT),

@@ -1,13 +1,14 @@
 """A slow rANS coder, written from FORMAT.md, "rans", and from nothing else.
 
 ``decode`` refuses what the page forbids, with `BadStreamError`. ``encode`` codes with the lanes,
-raw bits, tables, tiles and escapes that it is told to use, so that tests reach forms that the
-encoder of the kernels does not choose. Its streams are valid, but not those of the kernels.
+raw bits, tables, tiles, escapes and trellis that it is told to use, so that tests reach forms that
+the encoder of the kernels does not choose. Its streams are valid, but not those of the kernels.
 """
 
 import numpy as np
 
 ESCAPE = -1  # stands for the escape among the symbols of a table
+TRELLISES = {3: (5, 2), 5: (18, 4), 7: (78, 43)}  # a and b of each memory
 
 
 class BadStreamError(ValueError):
@@ -103,6 +104,19 @@ def order_after(p):
     return 0 if p == 0 else p.bit_length() - 1
 
 
+def next_state(t, symbol, memory):
+    """The trellis state after a symbol; 0 for ever without a trellis."""
+    a, b = TRELLISES.get(memory, (0, 0))
+    return (t >> 1) ^ (t & 1) * a ^ (symbol >> 1 & 1) * b
+
+
+def kinds(freq, memory):
+    """Frequencies of even and of odd symbols, each with the escape's; without a trellis, all."""
+    if memory == 0:
+        return [freq]
+    return [{s: f for s, f in freq.items() if s == ESCAPE or s % 2 == k} for k in (0, 1)]
+
+
 class Table:
     """Slots of a table given as {coarse symbol or ESCAPE: frequency}."""
 
@@ -122,15 +136,16 @@ class Table:
             self.slots[s].append(slot)
 
 
-def read_table(bits, b):
+def read_table(bits, b, memory):
+    """Tables for even and for odd states, or the only one."""
     freq = {}
     escape = bits.gamma() - 1
     if escape > 255:
         raise BadStreamError("escape's frequency")
     if escape > 0:
         freq[ESCAPE] = escape
-    symbol, total, k, before = bits.get(b), escape, 3, None
-    while total < 256:
+    symbol, k, before = bits.get(b), 3, None
+    while min(sums := [sum(kind.values()) for kind in kinds(freq, memory)]) < 256:
         f = (bits.gamma() - 1 << k) + bits.get(k)
         k = order_after(f)
         if f == 0:
@@ -142,15 +157,14 @@ def read_table(bits, b):
                 raise BadStreamError("symbol or frequency out of range")
             freq[symbol] = f
             symbol += 1
-            total += f
         before = f
-    if total != 256 or len(freq) - (ESCAPE in freq) > 63:
+    if max(sums) != 256 or len(freq) - (ESCAPE in freq) > 63:
         raise BadStreamError("frequencies do not add up")
-    return Table(freq)
+    return [Table(kind) for kind in kinds(freq, memory)]
 
 
-def write_table(bits, table, b):
-    freq = dict(table.freq)
+def write_table(bits, tables, b):
+    freq = {s: f for table in tables for s, f in table.freq.items()}
     escape = freq.pop(ESCAPE, 0)
     bits.gamma(escape + 1)
     symbol = min(freq)
@@ -172,7 +186,7 @@ def decode(payload, count, bits):
     payload = bytes(payload)
     if payload[:1] == b"\x01":
         return decode_masked(payload, count, bits)
-    return decode_plain(payload, count, bits)
+    return decode_plain(payload, count, bits, forms=(0, 2))
 
 
 def decode_masked(payload, count, bits):
@@ -192,12 +206,17 @@ def decode_masked(payload, count, bits):
     return out
 
 
-def decode_plain(payload, count, bits):
+def decode_plain(payload, count, bits, forms=(0,)):
     source = Bytes(payload)
-    if source.u8() != 0:
+    form = source.u8()
+    if form not in forms:
         raise BadStreamError("form")
     packed, n_tables = source.u8(), source.u8() + 1
-    log_lanes, raw = packed & 15, packed >> 4
+    log_lanes, raw, memory = packed & 15, packed >> 4, 0
+    if form == 2:
+        raw, memory = 0, packed >> 4
+        if memory not in TRELLISES or bits < 2:
+            raise BadStreamError("trellis")
     if log_lanes > 8 or raw >= bits or n_tables > 16:
         raise BadStreamError("header")
     lanes, b = 1 << log_lanes, bits - raw
@@ -212,9 +231,9 @@ def decode_plain(payload, count, bits):
         raise BadStreamError("list of escapes")
 
     string = Bits(source)
-    tables = [read_table(string, b) for _ in range(n_tables)]
+    tables = [read_table(string, b, memory) for _ in range(n_tables)]
     string.end()
-    if n_escapes > 0 and not any(ESCAPE in t.freq for t in tables):
+    if n_escapes > 0 and not any(ESCAPE in t[0].freq for t in tables):
         raise BadStreamError("escapes without a table that has one")
     choices = [0]
     if n_tables > 1:
@@ -242,10 +261,12 @@ def decode_plain(payload, count, bits):
         raise BadStreamError("state below 256")
 
     x = [256 * a + b for a, b in zip(high, low, strict=True)]
+    trellis = [0] * lanes
     escapes = iter(escapes)
     out = np.empty(count, np.uint8)
     for i in range(count):
-        lane, table = i % lanes, tables[choices[i // tile]]
+        lane = i % lanes
+        table = tables[choices[i // tile]][trellis[lane] & 1]
         slot = x[lane] % 256
         owner = table.owner[slot]
         state = table.freq[owner] * (x[lane] >> 8) + table.rank[slot]
@@ -254,6 +275,7 @@ def decode_plain(payload, count, bits):
         if coarse is None:
             raise BadStreamError("too few escapes")
         out[i] = coarse << raw | low_bits[i]
+        trellis[lane] = next_state(trellis[lane], int(out[i]), memory)
     if any(state != 256 for state in x):
         raise BadStreamError("final state")
     if source.at != len(source.data) or next(escapes, None) is not None:
@@ -261,40 +283,67 @@ def decode_plain(payload, count, bits):
     return out
 
 
-def fit(coarse, keep, escape):
-    """A table for these symbols: the ``keep`` most frequent ones and, if asked for, an escape."""
-    symbols, counts = np.unique(coarse, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:keep]
-    count = {int(symbols[k]): int(counts[k]) for k in order}
-    if escape or len(symbols) > len(order) or len(count) < 2:
-        count[ESCAPE] = max(1, coarse.size - sum(count.values()))
+def fit(coarse, states, memory, keep, escape):
+    """Tables, for even and odd states, for these symbols: their ``keep`` most frequent ones and,
+    where others are left or ``escape`` asks for it, an escape."""
+    kept, left = [], 0
+    for k in range(len(kinds({}, memory))):
+        mine = coarse[states % 2 == k] if memory else coarse
+        symbols, counts = np.unique(mine, return_counts=True)
+        fitting = [
+            n for n in np.argsort(-counts, kind="stable") if not memory or symbols[n] % 2 == k
+        ]
+        kept.append({int(symbols[n]): int(counts[n]) for n in fitting[:keep]} or {k: 1})
+        left += mine.size - sum(int(counts[n]) for n in fitting[:keep])
+    share = 0
+    if escape or left or min(map(len, kept)) < 2:
+        share = min(max(1, left * 256 // max(1, coarse.size)), 256 - max(map(len, kept)))
+    return [normalise(count, share) for count in kept]
+
+
+def normalise(count, escape):
+    """A table of these counts, with this frequency for the escape."""
     total = sum(count.values())
-    freq = {s: min(255, max(1, c * 256 // total)) for s, c in count.items()}
-    while (excess := sum(freq.values()) - 256) != 0:
+    freq = {s: min(255, max(1, c * (256 - escape) // total)) for s, c in count.items()}
+    while (excess := sum(freq.values()) + escape - 256) != 0:
         step = -1 if excess > 0 else 1
         room = [s for s in freq if 1 <= freq[s] + step <= 255]
         freq[max(room, key=lambda s: freq[s])] += step
-    return Table(freq)
+    return Table(freq | ({ESCAPE: escape} if escape else {}))
+
+
+def walk(symbols, lanes, memory):
+    """The trellis state in which each symbol finds its lane."""
+    trellis, states = [0] * lanes, np.zeros(len(symbols), int)
+    for i, symbol in enumerate(symbols.tolist()):
+        states[i] = trellis[i % lanes]
+        trellis[i % lanes] = next_state(trellis[i % lanes], symbol, memory)
+    return states
 
 
 def encode(
-    symbols, bits, *, lanes=4, raw=0, n_tables=1, tile=256, keep=63, escape=False, listed=True
-):
-    """Plain form. Tiles take tables in turn; ``listed`` stores escapes by place in a list."""
+    symbols, bits, *, lanes=4, raw=0, n_tables=1, tile=256, keep=63, escape=False, listed=True,
+    memory=0, tables=None,
+):  # fmt: skip
+    """Plain form, or along a trellis of this memory, ``keep`` being that of each kind.
+
+    Tiles take tables in turn, fitted unless given; ``listed`` stores escapes by place in a list.
+    Symbols that are not of the kind that the state wants are escapes.
+    """
     symbols = np.asarray(symbols, np.uint8)
     n, b = symbols.size, bits - raw
     coarse = (symbols >> raw).astype(int)
+    states = walk(symbols, lanes, memory)
     n_tiles = (n + tile - 1) // tile
     choices = [t % n_tables for t in range(n_tiles)]
     of_tile = np.arange(n) // tile
-    tables = []
-    for t in range(n_tables):
-        part = coarse[of_tile % n_tables == t]
-        tables.append(fit(part if part.size else coarse, keep, escape))
+    if tables is None:
+        parts = [of_tile % n_tables == min(t, n_tiles - 1) for t in range(n_tables)]
+        tables = [fit(coarse[part], states[part], memory, keep, escape) for part in parts]
 
     x, refill, escaped = [256] * lanes, [], []
     for i in range(n - 1, -1, -1):
-        table = tables[choices[of_tile[i]] if n_tables > 1 else 0]
+        table = tables[choices[of_tile[i]]][states[i] & 1]
         s, lane = int(coarse[i]), i % lanes
         if s not in table.freq:
             escaped.append(s)
@@ -306,7 +355,8 @@ def encode(
         x[lane] = 256 * (x[lane] // f) + table.slots[s][x[lane] % f]
     escaped.reverse()
 
-    out = bytes([0, lanes.bit_length() - 1 | raw << 4, n_tables - 1])
+    form, high_bits = (2, memory) if memory else (0, raw)
+    out = bytes([form, lanes.bit_length() - 1 | high_bits << 4, n_tables - 1])
     if n_tables > 1:
         out += bytes([tile // 256])
     out += varint(len(escaped))
@@ -315,8 +365,8 @@ def encode(
         names = names if listed and len(names) < 256 else []
         out += bytes([len(names)]) + bytes(names)
     string = BitsOut()
-    for table in tables:
-        write_table(string, table, b)
+    for pair in tables:
+        write_table(string, pair, b)
     out += string.bytes()
     string = BitsOut()
     for choice in choices if n_tables > 1 else []:

@@ -56,6 +56,11 @@ QUANTIZERS_1_1 = {
     "lattice-e8": ("lattice('e8', step=0.25)", (10, 81)),
     "lattice-leech": ("lattice('leech', step=0.25, rdo=0.05)", (10, 81)),
     "e8p": ("e8p(axis=0)", (10, 81)),
+    "trellis-step": ("trellis(step=0.25)", (10, 81)),
+    "trellis-patches": ("trellis(states=8, step=0.01)", (10, 81)),
+    "trellis-128-profile": ("trellis(states=128, step=0.25, profile=True)", (16, 5, 3, 3)),
+    "trellis-bits": ("trellis(states=8, bits=2.5)", (20, 80)),
+    "dct-trellis": ("dct | trellis(step=0.25)", (13, 5, 3, 3)),
 }
 CODERS = {version: ["bitpack", "huffman", "rans", "zero_run"] for version in ("1.0", "1.1")}
 FILES = {
