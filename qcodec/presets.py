@@ -76,7 +76,7 @@ def preset(name: str, tensors: Mapping[str, npt.ArrayLike], snr: float | None = 
     >>> model = {"w": rng.normal(size=(64, 96)).astype(np.float32), "b": np.ones(64, np.float32)}
     >>> recipe = qcodec.preset("archive", model, snr=15)
     >>> [str(codec.quantizer.name) for _, codec in recipe.named]
-    ['trellis', 'kmeans']
+    ['trellis', 'lossless']
     """
     if name not in PRESETS:
         raise InputError(f"no preset {name!r}: there are {', '.join(PRESETS)}")
@@ -251,7 +251,7 @@ def _smallest_together(
     for name in names:
         dtype = dtype_name(as_array(tensors[name], name).dtype)
         groups.setdefault((name.rsplit(".", 1)[-1], dtype), []).append(name)
-    out = {}
+    out: dict[str, Codec] = {}
     for group in groups.values():
         joint = np.concatenate([as_array(tensors[name], name).reshape(-1) for name in group])
         out |= dict.fromkeys(group, _smallest(joint, _EXACT))

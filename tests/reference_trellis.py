@@ -25,7 +25,7 @@ def check(o, tensor):
     refuse_unless(isinstance(o["states"], int) and o["states"] in (8, 32, 128), "states")
     given = [key for key in ("step", "bits", "snr") if o[key] is not None]
     refuse_unless(len(given) == 1, "one of step, bits and snr")
-    limits = {"step": (2.0**-126, (2 - 2**-23) * 2.0**127), "bits": (0.1, 6), "snr": (0, 60)}
+    limits = {"step": (2.0**-126, (2 - 2**-23) * 2.0**127), "bits": (0.1, 6), "snr": (0, 45)}
     refuse_unless(number(o[given[0]], *limits[given[0]]), given[0])
     refuse_unless(number(o["rdo"], 0, 2), "rdo")
     refuse_unless(o["profile"] is True or o["profile"] is False, "profile")

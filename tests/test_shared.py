@@ -52,18 +52,26 @@ def test_small_tensors_of_one_codec_and_dtype_share_a_chunk(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("n", "kind"), [(0, 0), (1, 1), (SMALL_ELEMENTS - 1, 1), (SMALL_ELEMENTS, 0)]
+    ("codec", "n", "kind"),
+    [
+        ("lossless", 0, 0),
+        ("lossless", 1, 1),
+        ("lossless", 1023, 1),
+        ("lossless", 1024, 0),
+        ("uniform(bits=2)", 65535, 1),
+        ("uniform(bits=2)", 65536, 0),
+    ],
 )
-def test_tensor_of_65536_elements_or_of_none_has_chunks_of_its_own(tmp_path, n, kind):
-    qcodec.save_file({"a": np.ones(n, np.uint8)}, tmp_path / "m.qc")
+def test_large_tensors_have_chunks_of_their_own_and_empty_ones(tmp_path, codec, n, kind):
+    qcodec.save_file({"a": np.ones((1, n), np.float32)}, tmp_path / "m.qc", codec)
     assert rows(tmp_path / "m.qc")["a"].kind == kind
 
 
 def test_shared_chunk_is_closed_where_it_is_full(tmp_path):
     n = 60_000
-    tensors = {str(k): np.full(n, k, np.uint8) for k in range(20)}
+    tensors = {str(k): np.full((1, n), k, np.float32) for k in range(20)}
     path = tmp_path / "m.qc"
-    qcodec.save_file(tensors, path)
+    qcodec.save_file(tensors, path, "uniform(bits=1)")
     kinds = [row.kind for row in rows(path).values()]
     each = -(-FULL_ELEMENTS // n)
     assert kinds == [2 if k % each == each - 1 else 1 for k in range(20)]
@@ -85,7 +93,8 @@ def test_tensors_decode_as_from_chunks_of_their_own(isa, tmp_path, codec):
     file = reference.open_file(path.read_bytes())
     loaded = qcodec.load_file(path)
     assert_same(loaded, {name: file.decode(name) for name in tensors})
-    if "rdo" not in codec and "dead_zone" not in codec:  # those choose for all tensors together
+    together = ("rdo", "dead_zone", "trellis")
+    if not any(word in codec for word in together):  # those choose for all tensors together
         assert_same(loaded, {n: qcodec.decode(qcodec.encode(w, codec)) for n, w in tensors.items()})
 
 

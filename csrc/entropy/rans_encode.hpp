@@ -5,6 +5,7 @@
 // bytes of the portable one.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -88,6 +89,21 @@ const EncodeKernel& encode_kernel() noexcept;  // of the active level, for any n
 
 // Codes symbols [begin, end) of a job, last to first.
 void encode_symbols(EncodeJob& job, std::size_t begin, std::size_t end);
+
+inline constexpr std::uint32_t kOneBit = 1u << 16;  // of costs
+
+// Bits that tell `values` apart.
+constexpr unsigned width_of(unsigned values) noexcept {
+    return values < 2 ? 0 : static_cast<unsigned>(std::bit_width(values - 1));
+}
+
+// What an escape takes beyond its slot.
+unsigned escape_bits(const Model& model);
+
+// Frequencies by index for symbols with these counts, index 63 for the escape. Keeps what is seen and worth a slot;
+// goes without an escape where nothing needs one and that is smaller.
+//   returns   bits in units of 2^-16
+std::uint64_t fit_frequencies(const Model& model, const std::uint32_t* counts, std::uint8_t* freq);
 
 // Chooses raw bits and indices for symbols of which a sample has these counts.
 void plan_index(const std::uint32_t* counts, unsigned bits, unsigned memory, Model& model);

@@ -50,7 +50,7 @@ class Trellis(Quantizer):
     bits : float, optional
         Coded bits per weight that the step of each tensor is solved for, 0.1..6.
     snr : float, optional
-        Ratio of power to squared error that the step of each tensor is solved for, in dB, 0..60.
+        Ratio of power to squared error that the step of each tensor is solved for, in dB, 0..45.
     rdo : float, default 0.35
         Squared error, in squares of the step, that saving one bit is worth, 0..2.
     profile : bool, default False
@@ -106,7 +106,7 @@ class Trellis(Quantizer):
             raise ValueError("trellis needs exactly one of step, bits and snr")
         if self.step is not None:
             object.__setattr__(self, "step", check_step(self.step))
-        for name, low, high in (("bits", 0.1, 6.0), ("snr", 0.0, 60.0)):
+        for name, low, high in (("bits", 0.1, 6.0), ("snr", 0.0, 45.0)):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, check_float(name, value, low, high))
         object.__setattr__(self, "rdo", check_float("rdo", self.rdo, 0.0, 2.0))

@@ -1,5 +1,6 @@
 """Steps of `trellis` for a target: coded bits, or a ratio of power to error."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,8 +11,9 @@ from qcodec import _core
 F32 = npt.NDArray[np.float32]
 
 _SAMPLE = 1 << 18
+_COUNTED = 1 << 14  # elements of a sample whose coded bytes tell what the tensor's will be
 _PIECES = 8
-_ROUNDS = 8
+_ROUNDS = 12
 _NO_WEIGHTS = np.empty(0, np.float32)
 _LEAST, _MOST = -126.0, 127.0  # octaves of normal float32
 _PATCH_BITS = 64
@@ -44,7 +46,7 @@ def solve_scale(
     low, high = -np.inf, np.inf
     best, nearest = np.float32(1.0), np.inf
     for _ in range(_ROUNDS):
-        scale = np.float32(2.0 ** min(max(octave, _LEAST), _MOST))
+        scale = _short(2.0 ** min(max(octave, _LEAST), _MOST))
         off = _measure(sample, power, memory, scale, rdo, bits, snr)
         if abs(off) < nearest:
             best, nearest = scale, abs(off)
@@ -92,8 +94,11 @@ def _measure(
     levels = sample / np.float64(scale)
     patched = np.abs(levels) > zero
     if bits is not None:
-        stream = _core.stream(_RANS, symbols, width, False, memory, lanes)
-        coded = 8 * len(stream) + _PATCH_BITS * int(np.count_nonzero(patched))
+        if sample.size < _COUNTED:  # what does not grow with a tensor is no reason to spoil it
+            coded = _entropy(symbols) * sample.size
+        else:
+            coded = 8 * len(_core.stream(_RANS, symbols, width, False, memory, lanes))
+        coded += _PATCH_BITS * int(np.count_nonzero(patched))
         return coded / sample.size - bits
     points = np.arange(-zero, zero, dtype=np.float64)
     for j, shift in enumerate(shifts.tolist(), 1):
@@ -102,3 +107,23 @@ def _measure(
     restored = np.where(patched, np.rint(levels), points[symbols]) * np.float64(scale)
     error = np.cumsum((sample - restored) ** 2)[-1] / sample.size
     return float(10 * np.log10(power / max(error, 1e-300)) - (snr or 0.0)) / 6.02
+
+
+def _short(scale: float) -> np.float32:
+    """To ten bits: powers and logarithms of another machine may end in other digits."""
+    mantissa, exponent = math.frexp(scale)
+    return np.float32(math.ldexp(round(mantissa * 1024), exponent - 10))
+
+
+def _entropy(symbols: npt.NDArray[np.uint8]) -> float:
+    """Bits of a symbol where it is known whether it is even."""
+    bits = 0.0
+    for kind in (0, 1):
+        counts = np.bincount(symbols[symbols % 2 == kind])
+        counts = counts[counts > 0]
+        bits -= (
+            float(np.cumsum(counts * np.log2(counts / max(counts.sum(), 1)))[-1])
+            if counts.size
+            else 0.0
+        )
+    return bits / symbols.size
