@@ -159,6 +159,7 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
             ChunkState& state) {
     const std::size_t start = in.at();
     QC_TRY(find_quantizer(kUniformId)->open(t, range, in, workspace, state));
+    state.pointwise = false;
     return state.shifts.empty() ? kOkStatus : corrupt("dithered: shifts", start);
 }
 
