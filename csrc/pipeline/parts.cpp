@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/bytes.hpp"
+#include "pipeline/block_output.hpp"
 #include "pipeline/plane.hpp"
 #include "quantize/floats.hpp"
 #include "transform/dct.hpp"
@@ -147,6 +148,7 @@ struct Target {
     std::uint8_t* at;
     DType dtype;
     std::size_t item;
+    bool stream_stores;
 
     float* floats(std::size_t element) const noexcept {
         return reinterpret_cast<float*>(at + element * item);
@@ -158,10 +160,10 @@ struct Target {
 
 Status decode_plain(const Codec& codec, const Part& part, Symbols& symbols, ChunkState& state,
                     const Target& to, Workspace& workspace) {
+    BlockOutput output(*codec.quantizer, state, to.at, to.dtype, to.stream_stores, workspace);
     for (std::size_t at = 0; at < part.range.count; at += kBlock) {
         const std::size_t n = std::min(kBlock, part.range.count - at);
-        QC_TRY(codec.quantizer->inverse(*part.spec, part.range, state, symbols.next(n), at, n,
-                                        to.at + at * to.item, to.dtype, workspace));
+        QC_TRY(output.put(codec, *part.spec, part.range, state, symbols.next(n), at, n, workspace));
     }
     return kOkStatus;
 }
@@ -220,7 +222,7 @@ Status decode_blocks(const Codec& codec, const Part& part, Symbols& symbols, Chu
 
 Status decode_parts(const Codec& codec, std::span<const Part> parts,
                     std::span<const PartOutput> outputs, std::span<const std::uint8_t> bytes,
-                    Workspace& workspace) {
+                    bool stream_stores, Workspace& workspace) {
     if (parts.size() > 1 && codec.quantizer->next_plane != nullptr) {
         return corrupt("chunk: a quantizer that takes no tensors together");
     }
@@ -240,7 +242,7 @@ Status decode_parts(const Codec& codec, std::span<const Part> parts,
         PartOutput output = outputs[k];
         const std::size_t item = item_bytes(output.dtype);
         if (output.at == nullptr) output.at = workspace.get(Workspace::kPartial, part.range.count * item);
-        const Target to{output.at, output.dtype, item};
+        const Target to{output.at, output.dtype, item, stream_stores};
         QC_TRY(part.spec->block != 0 ? decode_blocks(codec, part, symbols, one, to, workspace)
                                      : decode_plain(codec, part, symbols, one, to, workspace));
         QC_TRY(codec.quantizer->finish(one));

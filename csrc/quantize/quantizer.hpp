@@ -98,6 +98,7 @@ struct ChunkState {
     DType table_dtype = DType::kF32;
     const float* points = nullptr;               // entries of all codebooks
     const std::uint32_t* starts = nullptr;       // where each codebook begins; the last one's end
+    bool stream_stores = false;                  // elements go around the caches, where the kernel can
     void* own = nullptr;                         // whatever else a kernel keeps, in a workspace slot
 };
 
@@ -156,6 +157,10 @@ struct QuantizerKernel {
     // Where all elements are those of one table by one plane: that table in dtype `to`, for loops that
     // fuse. Null, or false, where they are not.
     bool (*table)(ChunkState& state, DType to, Workspace&, SymbolTable& table) noexcept = nullptr;
+
+    // Whether `inverse` itself heeds `stream_stores` for elements of a dtype; else a copy of what it wrote does. Null
+    // where never.
+    bool (*streams)(DType to) noexcept = nullptr;
 };
 
 class RegisterQuantizer {
