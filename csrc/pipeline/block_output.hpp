@@ -17,10 +17,10 @@ public:
     static constexpr std::size_t kPiece = 2048;
 
     // Says to `state` who streams.
-    BlockOutput(const QuantizerKernel& quantizer, ChunkState& state, std::uint8_t* out, DType dtype,
-                bool stream_stores, Workspace& workspace)
+    BlockOutput(const QuantizerKernel& quantizer, const TensorSpec& t, ChunkState& state, std::uint8_t* out,
+                DType dtype, bool stream_stores, Workspace& workspace)
         : at_(out), dtype_(dtype), item_(item_bytes(dtype)) {
-        state.stream_stores = stream_stores && quantizer.streams != nullptr && quantizer.streams(dtype);
+        state.stream_stores = stream_stores && quantizer.streams != nullptr && quantizer.streams(t, state, dtype);
         if (stream_stores && !state.stream_stores) staging_ = workspace.get(Workspace::kStaging, kPiece * item_);
     }
 

@@ -58,7 +58,7 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
     if (in.left() != 0) return corrupt("chunk: bytes after the last stream", in.at());
 
     const std::size_t item = item_bytes(out_dtype);
-    BlockOutput output(*codec.quantizer, state, out, out_dtype, stream_stores, workspace);
+    BlockOutput output(*codec.quantizer, t, state, out, out_dtype, stream_stores, workspace);
     const std::uint8_t* planes[Workspace::kPlanes];
     Runs runs;
     const bool may_fuse =

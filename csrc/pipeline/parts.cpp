@@ -160,7 +160,7 @@ struct Target {
 
 Status decode_plain(const Codec& codec, const Part& part, Symbols& symbols, ChunkState& state,
                     const Target& to, Workspace& workspace) {
-    BlockOutput output(*codec.quantizer, state, to.at, to.dtype, to.stream_stores, workspace);
+    BlockOutput output(*codec.quantizer, *part.spec, state, to.at, to.dtype, to.stream_stores, workspace);
     for (std::size_t at = 0; at < part.range.count; at += kBlock) {
         const std::size_t n = std::min(kBlock, part.range.count - at);
         QC_TRY(output.put(codec, *part.spec, part.range, state, symbols.next(n), at, n, workspace));

@@ -231,11 +231,11 @@ void classes(const TensorSpec& t, ChunkRange range, std::uint8_t* out) noexcept 
 }
 
 #if QC_X86
-bool streams(DType to) noexcept {
+bool streams(const TensorSpec&, const ChunkState&, DType to) noexcept {
     return to == DType::kF32 && subtract_dither.pick() == subtract_avx512;
 }
 #else
-bool streams(DType) noexcept { return false; }
+bool streams(const TensorSpec&, const ChunkState&, DType) noexcept { return false; }
 #endif
 
 constexpr QuantizerKernel kDithered{.name = "dithered",

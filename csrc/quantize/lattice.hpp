@@ -57,9 +57,9 @@ struct State {
     float left[kMaxDim];
 };
 
-// Coordinates of the next n vectors, which the cursors then have passed; |x| < 2^11.
+// Coordinates of the next n vectors times `scale`, around the caches with `stream`. The cursors pass them.
 //   requires  streams without escapes; kPlaneSlack bytes may be read behind each
-using MergeFn = void (*)(const State&, Cursors&, std::size_t n, std::int16_t* out);
+using MergeFn = void (*)(const State&, Cursors&, std::size_t n, float scale, bool stream, float* out);
 
 // How many of all vectors have their last coordinate in each class.
 using CountFn = void (*)(const State&, std::size_t* counts);
@@ -67,6 +67,7 @@ using CountFn = void (*)(const State&, std::size_t* counts);
 struct Merge {
     MergeFn next;
     CountFn count;
+    bool streams;  // where it is asked to
 };
 
 const Merge& merge_of(Kind kind) noexcept;       // of the active instruction set

@@ -1,6 +1,7 @@
 // quantize/lattice_merge.cpp - streams of integers to lattice points, one vector after the other.
 //
 // Written once for symbols and for streams with escapes; vector code stands in lattice_avx512.cpp.
+#include <algorithm>
 #include <array>
 #include <bit>
 
@@ -133,6 +134,28 @@ std::array<R, kMaxStreams> readers(const State& s) {
             R(s.streams[3]), R(s.streams[4]), R(s.streams[5])};
 }
 
+[[gnu::always_inline]] inline void to_floats(const std::int16_t* x, std::size_t n, float scale,
+                                             float* out) noexcept {
+    for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<float>(x[i]) * scale;
+}
+
+using ScaleFn = void (*)(const std::int16_t* x, std::size_t n, float scale, float* out);
+
+void scale_portable(const std::int16_t* x, std::size_t n, float scale, float* out) {
+    to_floats(x, n, scale, out);
+}
+#if QC_X86
+#pragma GCC push_options
+#pragma GCC target("avx2")
+void scale_avx2(const std::int16_t* x, std::size_t n, float scale, float* out) {
+    to_floats(x, n, scale, out);
+}
+#pragma GCC pop_options
+constinit const Variants<ScaleFn> scale_points{scale_portable, scale_avx2};
+#else
+constinit const Variants<ScaleFn> scale_points{scale_portable};
+#endif
+
 // requires  integers of magnitude up to 2^24, so coordinates fit 32 bits
 template <class L, class R, class T>
 bool next(const State& s, Cursors& at, std::size_t n, T* out) {
@@ -161,12 +184,20 @@ void count(const State& s, std::size_t* counts) {
 }
 
 template <class L>
-void next_symbols(const State& s, Cursors& at, std::size_t n, std::int16_t* out) {
-    next<L, Symbols>(s, at, n, out);
+void next_symbols(const State& s, Cursors& at, std::size_t n, float scale, bool, float* out) {
+    constexpr std::size_t kGroup = 1024 / L::kDim;  // stays in L1
+    std::int16_t points[kGroup * L::kDim];
+    while (n > 0) {
+        const std::size_t m = std::min(n, kGroup);
+        next<L, Symbols>(s, at, m, points);
+        scale_points.pick()(points, m * L::kDim, scale, out);
+        n -= m;
+        out += m * L::kDim;
+    }
 }
 
 template <class L>
-constexpr Merge kPortable{next_symbols<L>, count<L, Symbols>};
+constexpr Merge kPortable{next_symbols<L>, count<L, Symbols>, false};
 
 }  // namespace
 

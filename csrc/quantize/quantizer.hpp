@@ -160,7 +160,7 @@ struct QuantizerKernel {
 
     // Whether `inverse` itself heeds `stream_stores` for elements of a dtype; else a copy of what it wrote does. Null
     // where never.
-    bool (*streams)(DType to) noexcept = nullptr;
+    bool (*streams)(const TensorSpec& t, const ChunkState& state, DType to) noexcept = nullptr;
 };
 
 class RegisterQuantizer {
