@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "core/bytes.hpp"
 #include "pipeline/block_output.hpp"
 #include "pipeline/plane.hpp"
+#include "pipeline/profile_rows.hpp"
 #include "quantize/floats.hpp"
 #include "transform/dct.hpp"
 
@@ -35,23 +37,26 @@ Status pass_sections(const Codec& codec, std::span<const Part> parts, ByteReader
     return kOkStatus;
 }
 
-Status read_classes(const Codec& codec, std::span<const Part> parts, ByteReader& in,
-                    Workspace& workspace, std::uint8_t* classes) {
+// The profile of the chunk: codes of all parts, if any has some.
+Status read_profile(const Codec& codec, std::span<const Part> parts, ByteReader& in, Workspace& workspace,
+                    const std::uint8_t*& profile) {
     std::uint64_t codes = 0;
     for (const Part& part : parts) codes += profile_codes(*part.spec, part.range);
     if (codes > kChunk) return corrupt("chunk: a profile of more than 2^20 codes", in.at());
-    std::uint8_t* profile = nullptr;
-    if (codes > 0) {
-        profile = workspace.get(Workspace::kConvert, static_cast<std::size_t>(codes));
-        QC_TRY(read_whole_stream(in, *codec.coder, static_cast<std::size_t>(codes), kProfileBits, workspace,
-                           profile));
-    }
+    profile = nullptr;
+    if (codes == 0) return kOkStatus;
+    std::uint8_t* const to = workspace.get(Workspace::kConvert, static_cast<std::size_t>(codes));
+    profile = to;
+    return read_whole_stream(in, *codec.coder, static_cast<std::size_t>(codes), kProfileBits, workspace, to);
+}
+
+void fill_classes(const Codec& codec, std::span<const Part> parts, const std::uint8_t* profile,
+                  std::uint8_t* classes) {
     for (const Part& part : parts) {
         element_classes(*codec.quantizer, part, profile, classes);
         profile += profile_codes(*part.spec, part.range);
         classes += part.range.count;
     }
-    return kOkStatus;
 }
 
 // Symbols of the chunk, block by block, whatever their order.
@@ -65,6 +70,7 @@ public:
         quantizer_ = codec.quantizer;
         part_ = &parts[0];
         const std::uint8_t* classes = nullptr;
+        std::optional<ProfileRows> rows;
         const auto ordered = [&](const Part& p) { return is_ordered(*codec.quantizer, *p.spec); };
         const bool alone = parts.size() == 1 && !part_->spec->profile;
         by_position_ = alone && part_->spec->block != 0 && state.pointwise;
@@ -72,9 +78,15 @@ public:
         if (by_position_ || gathers_) {
             // What stands where needs no list of classes.
         } else if (std::any_of(parts.begin(), parts.end(), ordered)) {
-            std::uint8_t* const made = workspace.get(Workspace::kClasses, n);
-            QC_TRY(read_classes(codec, parts, in, workspace, made));
-            classes = made;
+            const std::uint8_t* profile = nullptr;
+            QC_TRY(read_profile(codec, parts, in, workspace, profile));
+            if (parts.size() == 1 && ProfileRows::fits(*part_->spec)) {
+                rows.emplace(*part_, profile, workspace);
+            } else {
+                std::uint8_t* const made = workspace.get(Workspace::kClasses, n);
+                fill_classes(codec, parts, profile, made);
+                classes = made;
+            }
         }
         // Vectors are filled up, so planes of their own lengths may be longer than the chunk.
         const std::size_t most = whole_ ? n + kPlaneSlack : n;
@@ -89,6 +101,13 @@ public:
             }
             plane_[k] = symbols;
             if (count > 0) QC_TRY(read_whole_stream(in, *codec.coder, count, bits, workspace, symbols));
+        }
+        if (rows) {
+            std::uint8_t* put = workspace.get(Workspace::kGather, planes_ * n);
+            for (unsigned k = 0; k < planes_; ++k, put += n) {
+                rows->reorder(plane_[k], put);
+                plane_[k] = put;
+            }
         }
         if (classes != nullptr) {
             ordered_ = true;
