@@ -8,6 +8,7 @@
 #include "pipeline/block_output.hpp"
 #include "pipeline/plane.hpp"
 #include "pipeline/profile_rows.hpp"
+#include "pipeline/stream_copy.hpp"
 #include "quantize/floats.hpp"
 #include "transform/dct.hpp"
 
@@ -73,9 +74,10 @@ public:
         std::optional<ProfileRows> rows;
         const auto ordered = [&](const Part& p) { return is_ordered(*codec.quantizer, *p.spec); };
         const bool alone = parts.size() == 1 && !part_->spec->profile;
-        by_position_ = alone && part_->spec->block != 0 && state.pointwise;
+        in_blocks_ = alone && part_->spec->block != 0;
+        by_position_ = in_blocks_ && state.pointwise;
         gathers_ = alone && part_->spec->block == 0 && codec.quantizer->gather != nullptr;
-        if (by_position_ || gathers_) {
+        if (in_blocks_ || gathers_) {
             // What stands where needs no list of classes.
         } else if (std::any_of(parts.begin(), parts.end(), ordered)) {
             const std::uint8_t* profile = nullptr;
@@ -113,7 +115,7 @@ public:
             ordered_ = true;
             reader_ = OrderedReader(classes, n);
         }
-        if (ordered_ || gathers_) {
+        if (ordered_ || gathers_ || in_blocks_) {
             std::uint8_t* const gather = workspace.get(Workspace::kGather, planes_ * kBlock);
             for (unsigned k = 0; k < planes_; ++k) gathered_[k] = gather + k * kBlock;
         }
@@ -127,6 +129,7 @@ public:
             return gathered_;
         }
         if (whole_) return plane_;
+        if (in_blocks_) return next_blocks(n);
         if (gathers_) {
             for (unsigned k = 0; k < planes_; ++k) {
                 quantizer_->gather(*part_->spec, part_->range, plane_[k], taken_, n, gathered_[k]);
@@ -149,13 +152,35 @@ public:
     }
 
 private:
+    // Whole blocks, or what is outside of them.
+    const std::uint8_t* const* next_blocks(std::size_t n) noexcept {
+        const TensorSpec& t = *part_->spec;
+        const BlockGrid grid(t.block, t.columns, part_->range.first, part_->range.count);
+        const std::size_t area = grid.area();
+        const std::size_t first = taken_ / area;
+        taken_ += n;
+        for (unsigned k = 0; k < planes_; ++k) {
+            if (first >= grid.blocks()) {
+                at_[k] = plane_[k] + taken_ - n;
+                continue;
+            }
+            at_[k] = gathered_[k];
+            for (std::size_t p = 0; p < area; ++p) {
+                const std::uint8_t* const from = plane_[k] + p * grid.blocks() + first;
+                for (std::size_t b = 0; b < n / area; ++b) gathered_[k][b * area + p] = from[b];
+            }
+        }
+        return at_;
+    }
+
     const QuantizerKernel* quantizer_ = nullptr;
     const Part* part_ = nullptr;
     unsigned planes_ = 0;
     std::size_t taken_ = 0;
     bool whole_ = false;
     bool ordered_ = false;
-    bool by_position_ = false;
+    bool in_blocks_ = false;    // planes stand position by position
+    bool by_position_ = false;  // and may be taken so
     bool gathers_ = false;
     const std::uint8_t* plane_[Workspace::kPlanes] = {};
     const std::uint8_t* at_[Workspace::kPlanes] = {};
@@ -169,11 +194,12 @@ struct Target {
     std::size_t item;
     bool stream_stores;
 
-    float* floats(std::size_t element) const noexcept {
-        return reinterpret_cast<float*>(at + element * item);
-    }
     void put(std::size_t element, const float* values, std::size_t n) const {
-        from_f32.pick()(values, n, at + element * item, dtype);
+        if (dtype == DType::kF32 && stream_stores) {
+            stream_copy.pick()(at + element * item, reinterpret_cast<const std::uint8_t*>(values), n * item);
+        } else {
+            from_f32.pick()(values, n, at + element * item, dtype);
+        }
     }
 };
 
@@ -187,6 +213,28 @@ Status decode_plain(const Codec& codec, const Part& part, Symbols& symbols, Chun
     return kOkStatus;
 }
 
+// Floats of the blocks that are transformed together: rows and what becomes of them stay in L1.
+constexpr std::size_t kTogether = 4096;
+
+// From rows, position by position, to where the blocks are.
+void put_blocks(const BlockGrid& grid, std::size_t b, std::size_t blocks, const float* rows, std::size_t stride,
+                const Target& to, float* values) {
+    if (grid.consecutive()) {
+        interleave_rows(rows, stride, grid.area(), blocks, values);
+        to.put(grid.row_of_block(b, 0), values, blocks * grid.area());
+        return;
+    }
+    const std::size_t side = grid.side();
+    for (std::size_t done = 0; done < blocks;) {
+        const std::size_t n = std::min(grid.left_in_band(b + done), blocks - done);
+        for (unsigned r = 0; r < side; ++r) {
+            interleave_rows(rows + r * side * stride + done, stride, side, n, values);
+            to.put(grid.row_of_block(b + done, r), values, n * side);
+        }
+        done += n;
+    }
+}
+
 Status decode_blocks(const Codec& codec, const Part& part, Symbols& symbols, ChunkState& state,
                      const Target& to, Workspace& workspace) {
     const BlockGrid grid(part.spec->block, part.spec->columns, part.range.first, part.range.count);
@@ -198,30 +246,21 @@ Status decode_blocks(const Codec& codec, const Part& part, Symbols& symbols, Chu
                                         reinterpret_cast<std::uint8_t*>(out), DType::kF32, workspace);
     };
     const std::size_t area = grid.area();
-    const std::size_t step = kBlock / area / 16 * 16;
+    const std::size_t step = kTogether / area / 16 * 16;
     for (std::size_t b = 0; b < grid.blocks(); b += step) {
         const std::size_t n = std::min(step, grid.blocks() - b);
         if (symbols.by_position()) {
             for (std::size_t p = 0; p < area; ++p) {
                 QC_TRY(dequantize(symbols.run(p * grid.blocks() + b), 0, n, rows + p * step));
             }
-            const bool direct = grid.consecutive() && to.dtype == DType::kF32;
-            inverse_dct_rows(rows, step, grid.side(), n,
-                             direct ? to.floats(grid.row_of_block(b, 0)) : values);
-            if (direct) continue;
         } else {
             QC_TRY(dequantize(symbols.next(n * area), b * area, n * area, values));
-            inverse_dct(values, grid.side(), n);
-        }
-        if (grid.consecutive()) {
-            to.put(grid.row_of_block(b, 0), values, n * area);
-            continue;
-        }
-        for (std::size_t k = 0; k < n; ++k) {
-            for (unsigned r = 0; r < grid.side(); ++r) {
-                to.put(grid.row_of_block(b + k, r), values + k * area + r * grid.side(), grid.side());
+            for (std::size_t p = 0; p < area; ++p) {
+                for (std::size_t k = 0; k < n; ++k) rows[p * step + k] = values[k * area + p];
             }
         }
+        inverse_dct_rows(rows, step, grid.side(), n);
+        put_blocks(grid, b, n, rows, step, to, values);
     }
     Status status;
     std::size_t at = grid.blocks() * area;
