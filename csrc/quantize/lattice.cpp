@@ -66,19 +66,11 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
     return kOkStatus;
 }
 
-// Lengths of the streams 2 to 4 of the Leech lattice.
-void measure_leech(State& s, const std::uint8_t* h, const std::uint8_t* c) noexcept {
-    const std::uint8_t* const weights = golay_weights();
-    for (std::size_t v = 0; v < s.vectors; ++v, c += 12) {
-        const std::uint64_t low = load<std::uint64_t>(c) * 0x0102040810204080u >> 56;
-        const std::uint64_t high = load<std::uint32_t>(c + 8) * std::uint64_t{0x10204080} >> 24 & 0xF0;
-        const std::size_t ones = weights[low | high << 4];
-        const std::size_t even = h[v] ^ 1;
-        s.length[2] += even * (23 - ones);
-        s.length[3] += even * ones;
-        s.length[4] += 23 - 23 * even;
-    }
-}
+#if QC_X86
+constexpr Variants<MeasureFn> measure_leech{measure_leech_portable, nullptr, measure_leech_avx512};
+#else
+constexpr Variants<MeasureFn> measure_leech{measure_leech_portable};
+#endif
 
 Status next_plane(const TensorSpec& t, ChunkRange, ChunkState& state, unsigned k,
                   const std::uint8_t* const* planes, std::size_t& count, unsigned& bits) noexcept {
@@ -86,7 +78,7 @@ Status next_plane(const TensorSpec& t, ChunkRange, ChunkState& state, unsigned k
     switch (kind_of(t)) {
         case kLeech:
             if (k == 1) s.length[1] = 12 * s.vectors;
-            if (k == 2) measure_leech(s, planes[0], planes[1]);
+            if (k == 2) measure_leech.pick()(planes[0], planes[1], s.vectors, s.length + 2);
             if (k == 0 || k == 5) s.length[k] = s.vectors;
             break;
         case kE8: s.length[k] = k == 1 ? 7 * s.vectors : s.vectors; break;

@@ -74,6 +74,16 @@ const Merge& merge_of(Kind kind) noexcept;       // of the active instruction se
 extern const Merge kMergePortable[5];
 #if QC_X86
 extern const Merge kMergeAvx512[5];  // null where the portable one is used
+extern const Merge kLeechAvx512;
+#endif
+
+// Adds the lengths of the streams 2 to 4 of the Leech lattice, given those before: kPlaneSlack bytes may be read behind.
+using MeasureFn = void (*)(const std::uint8_t* h, const std::uint8_t* c, std::size_t vectors, std::size_t* lengths);
+
+void measure_leech_portable(const std::uint8_t* h, const std::uint8_t* c, std::size_t vectors,
+                            std::size_t* lengths);
+#if QC_X86
+void measure_leech_avx512(const std::uint8_t* h, const std::uint8_t* c, std::size_t vectors, std::size_t* lengths);
 #endif
 
 // The same with escapes. False where a coordinate is beyond 2^24.
@@ -82,8 +92,6 @@ void count_wide(Kind kind, const State&, std::size_t* counts);
 
 // Bit i of entry m: coordinate i of the codeword of the Golay code that begins with the twelve bits m.
 const std::uint32_t* golay_words() noexcept;
-// How many of its coordinates 0 .. 22 are ones.
-const std::uint8_t* golay_weights() noexcept;
 
 // x[i] -= u[i] for whole vectors that begin with element `first` of the tensor.
 void subtract_dither(Kind kind, std::uint64_t seed, std::uint64_t first, std::size_t vectors, float* x);

@@ -1,18 +1,16 @@
 // quantize/lattice_avx512.cpp - streams to lattice points in float32, several vectors at a time, without branches.
 //
 // The next symbols of each class are loaded from its cursor and expanded to the places that a mask of the class
-// names; a cursor moves on by the ones in its mask. Floats are then put together from bytes: in a power of two with
-// a unit of its last bits, a symbol and the bits beside it stand for a coordinate but for an offset, and the
-// difference of the two is exact.
+// names; a cursor moves on by the ones in its mask.
 #include "quantize/lattice.hpp"
 
 #if QC_X86
 #include <immintrin.h>
 
 #include <array>
-#include <bit>
 
 #include "core/bytes.hpp"
+#include "quantize/lattice_floats_avx512.hpp"
 #include "simd/float_lines.hpp"
 #include "simd/indices_avx512.hpp"
 
@@ -22,45 +20,8 @@ namespace {
 #pragma GCC push_options
 #pragma GCC target("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,bmi,bmi2,popcnt")
 
-[[gnu::always_inline]] inline std::size_t ones(std::uint64_t mask) noexcept {
-    return static_cast<std::size_t>(_mm_popcnt_u64(mask));
-}
 [[gnu::always_inline]] inline __m128i load_16(const std::uint8_t* from) noexcept {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-}
-
-// A float whose byte 1 counts `unit` a bit, a power of two: byte 0 counts 256ths of that.
-constexpr std::uint32_t float_bits(unsigned unit) noexcept {
-    return (127u + 15 + static_cast<unsigned>(std::countr_zero(unit))) << 23;
-}
-constexpr float float_base(unsigned unit) noexcept { return 32768.0f * static_cast<float>(unit); }
-
-// Indices for kLines times 16 floats: bytes 0 and 1 of float f are chosen by low(f) and high(f) from 128, the upper ones
-// are float_bits(unit(f)). Made once: a call is too short to make them anew.
-template <unsigned kLines>
-struct alignas(64) FloatIndices {
-    std::uint8_t bytes[64 * kLines]{};
-
-    template <class Low, class High, class Unit>
-    constexpr FloatIndices(Low low, High high, Unit unit) {
-        for (unsigned f = 0; f < 16 * kLines; ++f) {
-            bytes[4 * f] = static_cast<std::uint8_t>(low(f));
-            bytes[4 * f + 1] = static_cast<std::uint8_t>(high(f));
-            bytes[4 * f + 2] = float_bits(unit(f)) >> 16 & 255;
-            bytes[4 * f + 3] = float_bits(unit(f)) >> 24;
-        }
-    }
-    __m512i operator[](unsigned line) const noexcept { return _mm512_load_si512(bytes + 64 * line); }
-};
-[[gnu::always_inline]] inline __m512 floats(__m512i high, __m512i index, __m512i low) noexcept {
-    return _mm512_castsi512_ps(_mm512_mask2_permutex2var_epi8(high, index, 0x3333333333333333, low));
-}
-
-// What floats of two units stand above their coordinates: those of `last`, and the others.
-inline __m512 offsets(__mmask16 last, unsigned unit, std::int32_t zero, unsigned last_unit,
-                      std::int32_t last_zero) noexcept {
-    return _mm512_mask_mov_ps(_mm512_set1_ps(float_base(unit) + static_cast<float>(zero)), last,
-                              _mm512_set1_ps(float_base(last_unit) + static_cast<float>(last_zero)));
 }
 
 // ---- d4: 16 vectors
@@ -242,143 +203,7 @@ void next_e8(const State& s, Cursors& cursors, std::size_t n, float scale, float
     if (v < n) kMergePortable[kE8].next(s, cursors, n - v, scale, false, out + 8 * v);
 }
 
-// ---- leech: 2 vectors
-
-// Of one vector, or of two with 24 bits each.
-struct LeechStep {
-    static constexpr std::uint64_t kVector = 0xFFFFFF;
-    static constexpr std::uint64_t kFree = 0x7FFFFF7FFFFF;
-    const std::uint32_t* words = golay_words();
-    const std::uint8_t* bits;
-    const std::uint8_t* information;
-
-    explicit LeechStep(const State& s) noexcept : bits(s.streams[0].symbols), information(s.streams[1].symbols) {}
-
-    // Bits h of vectors v and v + 1, one for each coordinate, and their codewords.
-    [[gnu::always_inline]] void next(std::size_t v, std::uint64_t& h, std::uint64_t& c) const noexcept {
-        const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(information + 12 * v));
-        const std::uint32_t m = _mm256_test_epi8_mask(b, _mm256_set1_epi8(1));
-        c = words[m & 4095] | std::uint64_t{words[m >> 12 & 4095]} << 24;
-        h = (bits[v] * kVector) | (bits[v + 1] * kVector) << 24;
-    }
-};
-
-[[gnu::always_inline]] inline std::uint32_t last_class(std::uint64_t odd, std::uint64_t h,
-                                                       std::uint64_t c) noexcept {
-    return static_cast<std::uint32_t>(3 * odd + 2 * (h >> 23 & 1) + (c & ~h) / (1u << 23) % 2);
-}
-
-// How many of `n` symbols are odd.
-[[gnu::always_inline]] inline std::size_t odd_symbols(const std::uint8_t* symbols, std::size_t n) noexcept {
-    const __m256i y = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(symbols));
-    return ones(_bzhi_u32(_mm256_test_epi8_mask(y, _mm256_set1_epi8(1)), static_cast<unsigned>(n)));
-}
-
-// Parities need no order: the symbols of a vector and class are neighbours.
-void count_leech(const State& s, std::size_t* counts) {
-    const LeechStep step(s);
-    const std::uint8_t* from[3];
-    std::size_t flip[3];
-    for (unsigned k = 0; k < 3; ++k) {
-        from[k] = s.streams[2 + k].symbols;
-        flip[k] = static_cast<std::size_t>(s.streams[2 + k].zero & 1);
-    }
-    for (std::size_t v = 0; v < s.vectors; ++v) {
-        std::uint64_t h = 0;
-        std::uint64_t c = 0;
-        step.next(v, h, c);
-        const std::size_t is_h = h & 1;
-        const std::size_t ones_of_c = ones(c & 0x7FFFFF & ~h);
-        // With h all are of class 2, else those of class 0 come in its place.
-        const unsigned first = is_h != 0 ? 2 : 0;
-        const std::size_t n = 23 - ones_of_c;
-        const std::size_t odd = odd_symbols(is_h != 0 ? from[2] : from[0], n) + odd_symbols(from[1], ones_of_c) +
-                                (flip[first] & n) + (flip[1] & ones_of_c) + is_h;
-        from[0] += is_h != 0 ? 0 : n;
-        from[2] += is_h != 0 ? n : 0;
-        from[1] += ones_of_c;
-        ++counts[last_class(odd & 1, h, c)];
-    }
-}
-
-// Behind the 48 coordinates stand the last ones of both vectors, and their parities as low bytes.
-constexpr FloatIndices<3> kLeechIndices([](unsigned f) { return f % 24 == 23 ? 50 + f / 24 : 52; },
-                                        [](unsigned f) { return f % 24 == 23 ? 48 + f / 24 : f; },
-                                        [](unsigned f) { return f % 24 == 23 ? 8u : 4u; });
-
-template <bool kStream>
-void next_leech(const State& s, Cursors& cursors, std::size_t n, float scale, float* out) noexcept {
-    Cursors at = cursors;  // a copy that no store can reach stays in registers
-    const LeechStep step(s);
-    const std::uint8_t* const last = s.streams[5].symbols;
-    const std::uint8_t* from[3];
-    std::uint64_t flip[3];
-    for (unsigned k = 0; k < 3; ++k) {
-        from[k] = s.streams[2 + k].symbols;
-        flip[k] = (s.streams[2 + k].zero & 1) != 0 ? ~std::uint64_t{0} : 0;
-    }
-    const __m512i index[3] = {kLeechIndices[0], kLeechIndices[1], kLeechIndices[2]};
-    __m512 offset[3][3];
-    for (unsigned j = 0; j < 3; ++j) {
-        for (unsigned k = 0; k < 3; ++k) {
-            const std::int32_t less = k == 0 ? 0 : 3 - static_cast<std::int32_t>(k);
-            constexpr __mmask16 kLast[3] = {0, 0x0080, 0x8000};
-            offset[j][k] = offsets(kLast[j], 4, 4 * s.streams[2 + k].zero - less, 8, 8 * s.streams[5].zero - less);
-        }
-    }
-    const __m512 scales = _mm512_set1_ps(scale);
-    const __m512 sign = _mm512_set1_ps(-0.0f);
-    FloatLines<kStream> lines(out);
-    std::size_t v = 0;
-    for (; v + 2 <= n; v += 2) {
-        std::uint64_t h = 0;
-        std::uint64_t c = 0;
-        step.next(at.vector + v, h, c);
-        const std::uint64_t of_class[3] = {~(c | h) & LeechStep::kFree, c & ~h & LeechStep::kFree,
-                                           h & LeechStep::kFree};
-        __m512i y = _mm512_setzero_si512();
-        std::uint64_t flipped = 0;
-#pragma GCC unroll 3
-        for (unsigned k = 0; k < 3; ++k) {
-            y = _mm512_mask_expand_epi8(y, of_class[k], _mm512_loadu_si512(from[k] + at.free[k]));
-            at.free[k] += ones(of_class[k]);
-            flipped ^= flip[k] & of_class[k];
-        }
-        // Codewords have even weight, so what mirroring does to the parity cancels out.
-        const std::uint64_t parities = _mm512_test_epi8_mask(y, _mm512_set1_epi8(1)) ^ flipped ^
-                                       (h & 0x800000800000);
-        const std::uint64_t odd0 = ones(parities & LeechStep::kVector) & 1;
-        const std::uint64_t odd1 = ones(parities >> 24) & 1;
-        const std::uint32_t m0 = last[at.last[last_class(odd0, h, c)]++];
-        const std::uint32_t m1 = last[at.last[last_class(odd1, h >> 24, c >> 24)]++];
-        const auto behind = static_cast<int>(m0 | m1 << 8 | (odd0 << 23 | odd1 << 31));
-        y = _mm512_inserti32x4(y, _mm_cvtsi32_si128(behind), 3);
-        const std::uint64_t class1 = c & ~h;
-        const std::uint64_t negative = c & h;
-#pragma GCC unroll 3
-        for (unsigned j = 0; j < 3; ++j) {
-            const __m512 t = floats(y, index[j], y);
-            __m512 x = _mm512_sub_ps(t, offset[j][0]);
-            x = _mm512_mask_sub_ps(x, static_cast<__mmask16>(class1 >> 16 * j), t, offset[j][1]);
-            x = _mm512_mask_sub_ps(x, static_cast<__mmask16>(h >> 16 * j), t, offset[j][2]);
-            x = _mm512_mask_xor_ps(x, static_cast<__mmask16>(negative >> 16 * j), x, sign);
-            lines.put(_mm512_mul_ps(x, scales));
-        }
-    }
-    if (v > 0) lines.flush();
-    at.vector += v;
-    cursors = at;
-    if (v < n) kMergePortable[kLeech].next(s, cursors, n - v, scale, false, out + 24 * v);
-}
-
 #pragma GCC pop_options
-
-using FloatsFn = void (*)(const State&, Cursors&, std::size_t, float, float*) noexcept;
-
-template <FloatsFn stream, FloatsFn store>
-void next(const State& s, Cursors& at, std::size_t n, float scale, bool around, float* out) {
-    (around ? stream : store)(s, at, n, scale, out);
-}
 
 }  // namespace
 
@@ -386,7 +211,7 @@ const Merge kMergeAvx512[5] = {{},
                                {},
                                {next<next_d4<true>, next_d4<false>>, count_d4, true},
                                {next<next_e8<true>, next_e8<false>>, count_e8, true},
-                               {next<next_leech<true>, next_leech<false>>, count_leech, true}};
+                               kLeechAvx512};
 
 }  // namespace qc::lattice
 

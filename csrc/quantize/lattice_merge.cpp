@@ -203,9 +203,21 @@ constexpr Merge kPortable{next_symbols<L>, count<L, Symbols>, false};
 
 const Merge kMergePortable[5] = {{}, kPortable<Z>, kPortable<D4>, kPortable<E8>, kPortable<Leech>};
 
+void measure_leech_portable(const std::uint8_t* h, const std::uint8_t* c, std::size_t vectors,
+                            std::size_t* lengths) {
+    for (std::size_t v = 0; v < vectors; ++v, c += 12) {
+        const std::uint64_t low = load<std::uint64_t>(c) * 0x0102040810204080u >> 56;
+        const std::uint64_t high = load<std::uint32_t>(c + 8) * std::uint64_t{0x10204080} >> 24 & 0xF0;
+        const std::size_t ones = kWeights[low | high << 4];
+        const std::size_t even = h[v] ^ 1;
+        lengths[0] += even * (23 - ones);
+        lengths[1] += even * ones;
+        lengths[2] += 23 - 23 * even;
+    }
+}
+
 const std::uint32_t* golay_words() noexcept { return kWords.data(); }
 
-const std::uint8_t* golay_weights() noexcept { return kWeights.data(); }
 
 const Merge& merge_of(Kind kind) noexcept {
 #if QC_X86
