@@ -156,8 +156,12 @@ Status patch_escapes(const TensorSpec& t, ChunkRange range, ChunkState& state,
                      const std::uint8_t* high, const std::uint8_t* low, std::size_t at, std::size_t n,
                      float* values) noexcept {
     const std::size_t escapes = state.escapes.size() / 4;
+    const std::uint8_t* const scan = high != nullptr ? high : low;
     for (std::size_t i = 0; i < n; ++i) {
-        if (low[i] != 0 || (high != nullptr && high[i] != 0)) continue;
+        const void* const hit = std::memchr(scan + i, 0, n - i);
+        if (hit == nullptr) break;
+        i = static_cast<std::size_t>(static_cast<const std::uint8_t*>(hit) - scan);
+        if (low[i] != 0) continue;
         if (state.escapes_used == escapes) return corrupt("dithered: more escape symbols than values");
         const auto q = load<std::int32_t>(state.escapes.data() + 4 * state.escapes_used++);
         const std::uint64_t element = range.first + at + i;
