@@ -73,7 +73,8 @@ struct Merge {
 const Merge& merge_of(Kind kind) noexcept;       // of the active instruction set
 extern const Merge kMergePortable[5];
 #if QC_X86
-extern const Merge kMergeAvx512[5];  // null where the portable one is used
+extern const Merge kMergeAvx2[5];  // null where the level below is used
+extern const Merge kMergeAvx512[5];
 extern const Merge kLeechAvx512;
 #endif
 

@@ -222,6 +222,7 @@ const std::uint32_t* golay_words() noexcept { return kWords.data(); }
 const Merge& merge_of(Kind kind) noexcept {
 #if QC_X86
     if (active_isa() >= Isa::kAvx512 && kMergeAvx512[kind].next != nullptr) return kMergeAvx512[kind];
+    if (active_isa() >= Isa::kAvx2 && kMergeAvx2[kind].next != nullptr) return kMergeAvx2[kind];
 #endif
     return kMergePortable[kind];
 }
