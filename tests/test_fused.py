@@ -4,6 +4,7 @@ The portable code does neither, so it is what the values must equal.
 """
 
 import contextlib
+import functools
 
 import forge
 import ml_dtypes
@@ -165,6 +166,62 @@ def test_large_slice_that_begins_and_ends_anywhere(weights, codec, dtype):
         for begin, end in slices:
             assert (end - begin) * w.itemsize >= LARGE
             assert same_bits(f.get_slice("")[begin:end], expected[begin:end]), (begin, end)
+
+
+# ---- symbols in the order of classes, or in planes of their own
+
+ROWS = 5601  # of COLUMNS: 2.15 million, two chunks and a bit; 8.2 MiB of float32
+ORDERED = {
+    "dithered(step=0.3) | rans": (ROWS * COLUMNS - 3,),
+    "dithered(step=0.01) | bitpack": (ROWS, COLUMNS),  # escapes
+    "dithered(step=0.0001) | bitpack": (ROWS, COLUMNS),  # two planes
+    "lattice(lattice='z', step=0.3) | rans": (ROWS * COLUMNS - 1,),
+    "lattice(lattice='d4', step=0.3) | rans": (ROWS * COLUMNS - 61,),
+    "lattice(lattice='e8', step=0.3) | rans": (ROWS * COLUMNS - 59,),
+    "lattice(lattice='e8', step=0.01) | bitpack": (ROWS, COLUMNS),  # escapes
+    "lattice(lattice='leech', step=0.5) | bitpack": (ROWS * COLUMNS - 31,),
+    "uniform(step=0.3, profile=True) | rans": (ROWS, COLUMNS),
+    "uniform(step=0.01, profile=True) | bitpack": (239_017, 1, 3, 3),  # escapes
+    "dct | uniform(step=0.3) | rans": (239_017, 1, 3, 3),
+    "dct | uniform(bits=3) | bitpack": (33_613, 16, 2, 2),
+    "dct | dithered(step=0.3) | rans": (86_017, 1, 5, 5),
+    "dct(block=8) | uniform(step=0.3, rdo=0.1) | rans": (2 * ROWS + 3, 195),
+    "dct(block=8) | uniform(step=0.3) | bitpack": (2 * ROWS + 3, 195),
+    "dct(block=4) | uniform(step=0.3) | bitpack": (2 * ROWS, 192),
+    "dct(block=3) | uniform(step=0.01) | bitpack": (ROWS, COLUMNS),  # escapes
+}
+
+
+@pytest.fixture(scope="module")
+def ordered():
+    rng = np.random.default_rng(22)
+
+    @functools.cache
+    def blob(codec):
+        w = rng.standard_normal(ORDERED[codec], np.float32)
+        if "0.01" in codec:
+            w.reshape(-1)[::70_001] = 50
+        w[: len(w) // 3] *= 1.7
+        return qcodec.encode(w, codec)
+
+    return blob
+
+
+@pytest.mark.parametrize("codec", ORDERED)
+def test_large_ordered_output_equals_the_portable_one_at_any_address(isa, ordered, frame, codec):
+    expected = portable(ordered(codec), np.float32)
+    assert expected.nbytes >= LARGE
+    with qcodec.safe_open(ordered(codec), threads=2) as f:
+        for offset in (0, 4, 20, 60):
+            out = frame.place(expected.shape, np.float32, offset)
+            f.get_tensor("", out=out)
+            assert same_bits(out, expected), offset
+            frame.check_surroundings()
+        half = f.get_tensor("", dtype=np.float16)
+        assert same_bits(half, portable(ordered(codec), np.float16))
+        if "bitpack" in codec:
+            f.get_tensor("", out=frame.place(expected.shape, ml_dtypes.bfloat16, 22))
+            frame.check_surroundings()
 
 
 # ---- damage

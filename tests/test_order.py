@@ -1,5 +1,7 @@
 """Order of symbols by classes: FORMAT.md, "Order". And the search that fits a profile."""
 
+import math
+
 import forge
 import numpy as np
 import pytest
@@ -113,6 +115,19 @@ def test_escaped_values_have_no_shifts():
     assert decoded(forge.file_of(config, (2,), F32, section + symbols)) == [0.5, 0.25]
 
 
+@pytest.mark.parametrize("shape", [(40, 64), (37, 33, 2), (1, 70), (19, 8, 3, 3), (3, 63)])
+@pytest.mark.parametrize("dct", [False, True])
+@pytest.mark.parametrize("spread", [3, 32])  # 32: most rows have sums that are clamped
+def test_long_rows_of_any_codes(isa, shape, dct, spread):
+    rng = np.random.default_rng(spread)
+    sizes = (shape[0], shape[1], math.prod(shape[2:]))
+    codes = np.concatenate([rng.integers(32 - spread, 32 + spread, n) for n in sizes])
+    section, symbols = integers(rng.integers(-8, 8, math.prod(shape)).tolist())
+    config = ({"transform": DCT["transform"]} if dct else {}) | PROFILED
+    data = forge.file_of(config, shape, F32, section + bit_string(codes.tolist(), 6) + symbols)
+    decoded(data)
+
+
 # ---- files of the engine
 
 
@@ -120,15 +135,30 @@ def test_escaped_values_have_no_shifts():
 @pytest.mark.parametrize("coder", samples.CODERS)
 @pytest.mark.parametrize("stages", ["uniform({})", "dct | uniform({})"])
 @pytest.mark.parametrize("step", [0.3, 0.01, 0.0003])
-def test_elements_come_back_in_their_places(isa, stages, step, coder, dtype):
+@pytest.mark.parametrize("channels", [5, 11])  # rows of 45 and 99
+def test_elements_come_back_in_their_places(isa, stages, step, coder, dtype, channels):
     # Widths of 5, 8 with escapes and 16.
-    w = samples.weights(dtype, (7, 5, 3, 3), seed=4)
+    w = samples.weights(dtype, (7, channels, 3, 3), seed=4)
     codec = f"{stages.format(f'step={step}, profile=True')} | {coder}"
     blob = qcodec.encode(w, codec)
     got = qcodec.decode(blob)
     assert got.tobytes() == reference.decode_blob(blob).tobytes()
     plain = qcodec.decode(qcodec.encode(w, f"{stages.format(f'step={step}')} | {coder}"))
     assert got.tobytes() == plain.tobytes()  # a profile changes no value
+
+
+@pytest.mark.parametrize("stages", ["uniform({})", "dct | uniform({})"])
+def test_rows_across_chunks_come_back_in_their_places(stages):
+    # Rows of 2592: chunks begin and end inside of them.
+    rng = np.random.default_rng(8)
+    w = rng.standard_normal((1213, 288, 3, 3), np.float32)
+    w *= np.exp2(rng.integers(-3, 4, (1, 288, 1, 1)) / 2).astype(np.float32)
+    w[::3] *= 0.001  # clamped
+    profiled, plain = (
+        qcodec.decode(qcodec.encode(w, f"{stages.format(f'step=0.3{profile}')} | bitpack"))
+        for profile in (", profile=True", "")
+    )
+    assert profiled.tobytes() == plain.tobytes()
 
 
 def test_profile_of_separable_scales_is_found():

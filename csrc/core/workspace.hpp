@@ -34,7 +34,8 @@ public:
         kStaging,        // block of output before non-temporal stores
         kPartial,        // block or chunk of output of which a part is wanted
         kClasses,        // classes of the elements of a chunk
-        kGather,         // block of symbols put back in the order of elements
+        kGather,         // symbols put back in the order of elements
+        kRows,           // rows of a profile on their way there
         kCoefficients,   // block of elements before the inverse transform
         kState0,         // decoder states, one per plane
         kCount = kState0 + kPlanes,

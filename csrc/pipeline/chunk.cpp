@@ -5,11 +5,11 @@
 
 #include "core/bytes.hpp"
 #include "entropy/bitpack.hpp"
+#include "pipeline/block_output.hpp"
 #include "pipeline/fused.hpp"
 #include "pipeline/fused_table.hpp"
 #include "pipeline/parts.hpp"
 #include "pipeline/plane.hpp"
-#include "pipeline/stream_copy.hpp"
 
 namespace qc {
 
@@ -31,41 +31,6 @@ Status encode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
     return kOkStatus;
 }
 
-namespace {
-
-// Elements that go through one staging buffer: symbols, floats and their copy stay in L1.
-constexpr std::size_t kPiece = 2048;
-
-struct Output {
-    std::uint8_t* at;
-    DType dtype;
-    std::size_t item;
-    std::uint8_t* staging;  // null: straight into the caller's array
-};
-
-Status put_block(const Codec& codec, const TensorSpec& t, ChunkRange range, ChunkState& state,
-                 const std::uint8_t* const* planes, std::size_t at, std::size_t n, Output& out,
-                 Workspace& workspace) noexcept {
-    if (out.staging == nullptr) {
-        QC_TRY(codec.quantizer->inverse(t, range, state, planes, at, n, out.at, out.dtype,
-                                        workspace));
-        out.at += n * out.item;
-        return kOkStatus;
-    }
-    const std::uint8_t* piece[Workspace::kPlanes];
-    for (std::size_t i = 0; i < n; i += kPiece) {
-        const std::size_t m = std::min(kPiece, n - i);
-        for (unsigned k = 0; k < state.planes; ++k) piece[k] = planes[k] + i;
-        QC_TRY(codec.quantizer->inverse(t, range, state, piece, at + i, m, out.staging, out.dtype,
-                                        workspace));
-        stream_copy.pick()(out.at, out.staging, m * out.item);
-        out.at += m * out.item;
-    }
-    return kOkStatus;
-}
-
-}  // namespace
-
 Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
                     std::span<const std::uint8_t> bytes, std::size_t begin, std::size_t end,
                     std::uint8_t* out, DType out_dtype, bool stream_stores, Xxh3* hash,
@@ -76,7 +41,7 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
         const bool whole = begin == 0 && end == range.count;
         std::uint8_t* const all = whole ? out : workspace.get(Workspace::kPartial, range.count * size);
         const PartOutput all_out{all, out_dtype};
-        QC_TRY(decode_parts(codec, {&part, 1}, {&all_out, 1}, bytes, workspace));
+        QC_TRY(decode_parts(codec, {&part, 1}, {&all_out, 1}, bytes, stream_stores && whole, workspace));
         if (!whole) std::memcpy(out, all + begin * size, (end - begin) * size);
         return kOkStatus;
     }
@@ -93,8 +58,7 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
     if (in.left() != 0) return corrupt("chunk: bytes after the last stream", in.at());
 
     const std::size_t item = item_bytes(out_dtype);
-    Output output{out, out_dtype, item,
-                  stream_stores ? workspace.get(Workspace::kStaging, kPiece * item) : nullptr};
+    BlockOutput output(*codec.quantizer, t, state, out, out_dtype, stream_stores, workspace);
     const std::uint8_t* planes[Workspace::kPlanes];
     Runs runs;
     const bool may_fuse = stream_stores && fuses(out_dtype) && state.planes == 1;
@@ -121,27 +85,27 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
         }
         if (fusing && at >= begin && at + n <= end &&
             codec.quantizer->runs(t, range, state, at, runs) && fuses(runs, n)) {
-            QC_TRY(fused_next(readers[0], n, runs, output.at, out_dtype));
-            output.at += n * item;
+            QC_TRY(fused_next(readers[0], n, runs, output.at(), out_dtype));
+            output.skip(n);
             continue;
         }
         if (tabling && at >= begin && at + n <= end && n % 256 == 0) {
-            QC_TRY(table_next(readers[0], n, table, output.at));
-            if (codec.quantizer->patch != nullptr) codec.quantizer->patch(state, at, n, output.at, out_dtype);
-            output.at += n * item;
+            QC_TRY(table_next(readers[0], n, table, output.at()));
+            if (codec.quantizer->patch != nullptr) codec.quantizer->patch(state, at, n, output.at(), out_dtype);
+            output.skip(n);
             continue;
         }
         if (merging && at >= begin && at + n <= end && n % 256 == 0) {
             for (unsigned k = 1; k < state.planes; ++k) QC_TRY(readers[k].next(n, &planes[k]));
-            QC_TRY(merge_next(readers[0], n, planes + 1, word, output.at));
-            output.at += n * item;
+            QC_TRY(merge_next(readers[0], n, planes + 1, word, output.at()));
+            output.skip(n);
             continue;
         }
         for (unsigned k = 0; k < state.planes; ++k) QC_TRY(readers[k].next(n, &planes[k]));
         const std::size_t from = std::max(at, begin);
         const std::size_t to = std::min(at + n, end);
         if (from == at && to == at + n) {
-            QC_TRY(put_block(codec, t, range, state, planes, at, n, output, workspace));
+            QC_TRY(output.put(codec, t, range, state, planes, at, n, workspace));
             continue;
         }
         // Part of a block, or none of it where the quantizer must see every symbol.
@@ -149,8 +113,8 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
         QC_TRY(codec.quantizer->inverse(t, range, state, planes, at, n, whole, out_dtype,
                                         workspace));
         if (from < to) {
-            std::memcpy(output.at, whole + (from - at) * item, (to - from) * item);
-            output.at += (to - from) * item;
+            std::memcpy(output.at(), whole + (from - at) * item, (to - from) * item);
+            output.skip(to - from);
         }
     }
     if (end < range.count) return kOkStatus;

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "pipeline/profile_class.hpp"
 #include "transform/dct.hpp"
 
 namespace qc {
 namespace {
 
-constexpr int kClasses = 64;      // of a profile
-constexpr int kCentre = 32;       // the code of a factor of one
 constexpr int kNoBlock = kMaxBlock * kMaxBlock;  // the class of elements outside blocks
 
 std::uint64_t first_row(const TensorSpec& t, ChunkRange range) noexcept {
@@ -17,11 +16,6 @@ std::uint64_t first_row(const TensorSpec& t, ChunkRange range) noexcept {
 }
 std::uint64_t rows(const TensorSpec& t, ChunkRange range) noexcept {
     return (range.first + range.count - 1) / (t.channels * t.positions) - first_row(t, range) + 1;
-}
-
-// `rest` is the sum of a channel's and a position's codes.
-std::uint8_t profile_class(int row, int rest) noexcept {
-    return static_cast<std::uint8_t>(std::clamp(row + rest - 2 * kCentre, 0, kClasses - 1));
 }
 
 // Sums of channel and position are made once for rows of up to so many elements.
@@ -42,7 +36,7 @@ void profile_run(const TensorSpec& t, ChunkRange range, const std::uint8_t* code
     }
     for (std::size_t i = 0; i < n; ++r, at = 0) {
         const auto m = static_cast<std::size_t>(std::min<std::uint64_t>(row_length - at, n - i));
-        const int row = codes[r];
+        const unsigned row = codes[r];
         if (made) {
             for (std::size_t k = 0; k < m; ++k) out[i + k] = profile_class(row, sums[at + k]);
         } else {

@@ -22,6 +22,6 @@ struct PartOutput {
 //   requires  parts not empty, together at most kChunk elements; outputs as many      [binding]
 Status decode_parts(const Codec& codec, std::span<const Part> parts,
                     std::span<const PartOutput> outputs, std::span<const std::uint8_t> bytes,
-                    Workspace& workspace);
+                    bool stream_stores, Workspace& workspace);
 
 }  // namespace qc

@@ -100,7 +100,7 @@ Status decode_shared(const Codec& codec, std::span<const TensorSpec* const> spec
         for (const TensorSpec* spec : specs) {
             parts.push_back({spec, {0, static_cast<std::size_t>(spec->n)}});
         }
-        return decode_parts(codec, parts, outputs, bytes, workspace);
+        return decode_parts(codec, parts, outputs, bytes, false, workspace);
     }).status;
 }
 

@@ -38,6 +38,7 @@ public:
         return mix32((element / kDitherClasses) * kWeyl + group_key_) % kDitherClasses;
     }
     constexpr std::uint32_t element_key() const noexcept { return element_key_; }
+    constexpr std::uint32_t group_key() const noexcept { return group_key_; }
 
     // In steps, an odd multiple of 2^-24 between -1/2 and 1/2.
     constexpr float value(std::uint32_t element) const noexcept {

@@ -6,6 +6,7 @@
 #include "core/bytes.hpp"
 #include "quantize/dither.hpp"
 #include "quantize/dithered.hpp"
+#include "quantize/dithered_kernels.hpp"
 #include "quantize/floats.hpp"
 #include "quantize/quantizer.hpp"
 
@@ -15,6 +16,8 @@
 
 namespace qc {
 namespace {
+
+using namespace dithered;
 
 constexpr std::uint8_t kUniformId = 2;  // sections are those of `uniform` with a step
 
@@ -28,13 +31,6 @@ void for_runs(std::uint64_t seed, std::uint64_t first, std::size_t count, F f) {
         at += n;
     }
 }
-
-// Symbols of elements that begin with number `element`, a multiple of 16; all groups but the last are whole.
-struct Run {
-    const Dither& dither;
-    std::uint32_t element;
-    std::size_t n;
-};
 
 typedef std::uint32_t Words __attribute__((vector_size(kDitherClasses * 4), aligned(4)));
 typedef std::int32_t Integers __attribute__((vector_size(kDitherClasses * 4), aligned(4)));
@@ -54,9 +50,9 @@ constexpr Words kLanes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 }
 
 // A group at a time, in vectors as wide as the machine has them.
-[[gnu::always_inline]] inline void subtract(const Run& run, const std::uint8_t* high,
-                                            const std::uint8_t* low, std::int32_t zero, float scale,
+[[gnu::always_inline]] inline void subtract(const Run& run, const Symbols& symbols, float scale,
                                             float* out) noexcept {
+    const auto [high, low, zero] = symbols;
     if (high == nullptr) {
         for (std::size_t i = 0; i < run.n; ++i) out[i] = static_cast<float>(low[i] - zero);
     } else {
@@ -78,11 +74,9 @@ constexpr Words kLanes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     }
 }
 
-using SubtractFn = void (*)(const Run& run, const std::uint8_t* high, const std::uint8_t* low,
-                            std::int32_t zero, float scale, float* out);
+}  // namespace
 
-// Sixteen groups at a time: planes[c] has the symbols of class c, one per group.
-using TurnFn = void (*)(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out);
+namespace dithered {
 
 void turn_portable(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out) {
     for (std::size_t i = 0; i < run.n; ++i) {
@@ -91,16 +85,19 @@ void turn_portable(const Run& run, const std::uint8_t* const* planes, std::uint8
     }
 }
 
-void subtract_portable(const Run& run, const std::uint8_t* high, const std::uint8_t* low,
-                       std::int32_t zero, float scale, float* out) {
-    subtract(run, high, low, zero, scale, out);
+void subtract_portable(const Run& run, const Symbols& symbols, float scale, bool, float* out) {
+    subtract(run, symbols, scale, out);
 }
+
+}  // namespace dithered
+
+namespace {
+
 #if QC_X86
 #pragma GCC push_options
 #pragma GCC target("avx2")
-void subtract_avx2(const Run& run, const std::uint8_t* high, const std::uint8_t* low,
-                   std::int32_t zero, float scale, float* out) {
-    subtract(run, high, low, zero, scale, out);
+void subtract_avx2(const Run& run, const Symbols& symbols, float scale, bool, float* out) {
+    subtract(run, symbols, scale, out);
 }
 
 void turn_avx2(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out) {
@@ -130,21 +127,12 @@ void turn_avx2(const Run& run, const std::uint8_t* const* planes, std::uint8_t* 
     }
     const std::uint8_t* rest[kDitherClasses];
     for (unsigned c = 0; c < kDitherClasses; ++c) rest[c] = planes[c] + group;
-    const std::size_t done = group * kDitherClasses;
-    turn_portable({run.dither, run.element + static_cast<std::uint32_t>(done), run.n - done}, rest,
-                  out + done);
-}
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512")
-void subtract_avx512(const Run& run, const std::uint8_t* high, const std::uint8_t* low,
-                     std::int32_t zero, float scale, float* out) {
-    subtract(run, high, low, zero, scale, out);
+    turn_portable(run.from(group * kDitherClasses), rest, out + group * kDitherClasses);
 }
 #pragma GCC pop_options
 constinit const Variants<SubtractFn> subtract_dither{subtract_portable, subtract_avx2,
                                                      subtract_avx512};
-constinit const Variants<TurnFn> turn_classes{turn_portable, turn_avx2};
+constinit const Variants<TurnFn> turn_classes{turn_portable, turn_avx2, turn_avx512};
 #else
 constinit const Variants<SubtractFn> subtract_dither{subtract_portable};
 constinit const Variants<TurnFn> turn_classes{turn_portable};
@@ -159,6 +147,7 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
             ChunkState& state) {
     const std::size_t start = in.at();
     QC_TRY(find_quantizer(kUniformId)->open(t, range, in, workspace, state));
+    state.pointwise = false;
     return state.shifts.empty() ? kOkStatus : corrupt("dithered: shifts", start);
 }
 
@@ -167,8 +156,12 @@ Status patch_escapes(const TensorSpec& t, ChunkRange range, ChunkState& state,
                      const std::uint8_t* high, const std::uint8_t* low, std::size_t at, std::size_t n,
                      float* values) noexcept {
     const std::size_t escapes = state.escapes.size() / 4;
+    const std::uint8_t* const scan = high != nullptr ? high : low;
     for (std::size_t i = 0; i < n; ++i) {
-        if (low[i] != 0 || (high != nullptr && high[i] != 0)) continue;
+        const void* const hit = std::memchr(scan + i, 0, n - i);
+        if (hit == nullptr) break;
+        i = static_cast<std::size_t>(static_cast<const std::uint8_t*>(hit) - scan);
+        if (low[i] != 0) continue;
         if (state.escapes_used == escapes) return corrupt("dithered: more escape symbols than values");
         const auto q = load<std::int32_t>(state.escapes.data() + 4 * state.escapes_used++);
         const std::uint64_t element = range.first + at + i;
@@ -186,10 +179,15 @@ Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
     const bool direct = out_dtype == DType::kF32;
     float* const values = direct ? reinterpret_cast<float*>(out)
                                  : workspace.get_as<float>(Workspace::kConvert, n);
+    const Symbols symbols{high, low, state.zero_point};
     for_runs(t.seed, range.first + at, n,
              [&](const Dither& d, std::uint32_t element, std::size_t from, std::size_t count) {
-                 subtract_dither.pick()({d, element, count}, high == nullptr ? nullptr : high + from,
-                                        low + from, state.zero_point, state.scales[0], values + from);
+                 // What lies outside the blocks of a transform may begin inside a group.
+                 const std::size_t head = std::min<std::size_t>(-element % kDitherClasses, count);
+                 const Run run{d, element, count};
+                 subtract_portable({d, element, head}, symbols.from(from), state.scales[0], false, values + from);
+                 subtract_dither.pick()(run.from(head), symbols.from(from + head), state.scales[0],
+                                        state.stream_stores, values + from + head);
              });
     if (!state.escapes.empty()) {
         QC_TRY(patch_escapes(t, range, state, high, low, at, n, values));
@@ -236,8 +234,25 @@ void classes(const TensorSpec& t, ChunkRange range, std::uint8_t* out) noexcept 
              });
 }
 
-constexpr QuantizerKernel kDithered{"dithered",    3,       forward, open, inverse, finish,
-                                    nullptr, nullptr, classes, gather};
+#if QC_X86
+bool streams(const TensorSpec&, const ChunkState&, DType to) noexcept {
+    return to == DType::kF32 && subtract_dither.pick() == subtract_avx512;
+}
+#else
+bool streams(const TensorSpec&, const ChunkState&, DType) noexcept { return false; }
+#endif
+
+constexpr QuantizerKernel kDithered{.name = "dithered",
+                                    .id = 3,
+                                    .forward = forward,
+                                    .open = open,
+                                    .inverse = inverse,
+                                    .finish = finish,
+                                    .rotated_planes = nullptr,
+                                    .runs = nullptr,
+                                    .classes = classes,
+                                    .gather = gather,
+                                    .streams = streams};
 const RegisterQuantizer registered{kDithered};
 
 }  // namespace

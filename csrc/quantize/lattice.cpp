@@ -66,19 +66,11 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
     return kOkStatus;
 }
 
-// Lengths of the streams 2 to 4 of the Leech lattice.
-void measure_leech(State& s, const std::uint8_t* h, const std::uint8_t* c) noexcept {
-    const std::uint8_t* const weights = golay_weights();
-    for (std::size_t v = 0; v < s.vectors; ++v, c += 12) {
-        const std::uint64_t low = load<std::uint64_t>(c) * 0x0102040810204080u >> 56;
-        const std::uint64_t high = load<std::uint32_t>(c + 8) * std::uint64_t{0x10204080} >> 24 & 0xF0;
-        const std::size_t ones = weights[low | high << 4];
-        const std::size_t even = h[v] ^ 1;
-        s.length[2] += even * (23 - ones);
-        s.length[3] += even * ones;
-        s.length[4] += 23 - 23 * even;
-    }
-}
+#if QC_X86
+constexpr Variants<MeasureFn> measure_leech{measure_leech_portable, nullptr, measure_leech_avx512};
+#else
+constexpr Variants<MeasureFn> measure_leech{measure_leech_portable};
+#endif
 
 Status next_plane(const TensorSpec& t, ChunkRange, ChunkState& state, unsigned k,
                   const std::uint8_t* const* planes, std::size_t& count, unsigned& bits) noexcept {
@@ -86,7 +78,7 @@ Status next_plane(const TensorSpec& t, ChunkRange, ChunkState& state, unsigned k
     switch (kind_of(t)) {
         case kLeech:
             if (k == 1) s.length[1] = 12 * s.vectors;
-            if (k == 2) measure_leech(s, planes[0], planes[1]);
+            if (k == 2) measure_leech.pick()(planes[0], planes[1], s.vectors, s.length + 2);
             if (k == 0 || k == 5) s.length[k] = s.vectors;
             break;
         case kE8: s.length[k] = k == 1 ? 7 * s.vectors : s.vectors; break;
@@ -161,59 +153,33 @@ Status start(const TensorSpec& t, State& s, const ChunkState& state, const std::
     return kOkStatus;
 }
 
-[[gnu::always_inline]] inline void to_floats(const std::int16_t* x, std::size_t n, float scale,
-                                             float* out) noexcept {
-    for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<float>(x[i]) * scale;
-}
-
-using ScaleFn = void (*)(const std::int16_t* x, std::size_t n, float scale, float* out);
-
-void scale_portable(const std::int16_t* x, std::size_t n, float scale, float* out) {
-    to_floats(x, n, scale, out);
-}
-#if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2")
-void scale_avx2(const std::int16_t* x, std::size_t n, float scale, float* out) {
-    to_floats(x, n, scale, out);
-}
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512")
-void scale_avx512(const std::int16_t* x, std::size_t n, float scale, float* out) {
-    to_floats(x, n, scale, out);
-}
-#pragma GCC pop_options
-constinit const Variants<ScaleFn> scale_points{scale_portable, scale_avx2, scale_avx512};
-#else
-constinit const Variants<ScaleFn> scale_points{scale_portable};
-#endif
-
-// The next `vectors` vectors, together at most kGroup coordinates.
-Status next_vectors(const TensorSpec& t, ChunkRange range, State& s, std::size_t vectors,
+// The next vectors, in float32.
+Status next_vectors(const TensorSpec& t, ChunkRange range, State& s, std::size_t vectors, bool stream,
                     float* out) noexcept {
     const std::size_t n = vectors * s.form.dim;
     const std::uint64_t first = range.first + s.cursors.vector * s.form.dim;
-    if (!s.wide && !t.dither) {
-        alignas(64) std::int16_t points[kGroup];
-        merge_of(kind_of(t)).next(s, s.cursors, vectors, points);
-        scale_points.pick()(points, n, s.scale, out);
-        return kOkStatus;
-    }
-    if (s.wide) {
-        std::int32_t points[kGroup];
-        if (!merge_wide(kind_of(t), s, s.cursors, vectors, points)) {
-            return corrupt("lattice: a coordinate beyond 2^24");
-        }
-        for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<float>(points[i]);
+    const float factor = t.dither ? 1.0f : s.scale;
+    if (!s.wide) {
+        merge_of(kind_of(t)).next(s, s.cursors, vectors, factor, stream, out);
     } else {
-        alignas(64) std::int16_t points[kGroup];
-        merge_of(kind_of(t)).next(s, s.cursors, vectors, points);
-        scale_points.pick()(points, n, 1.0f, out);
+        std::int32_t points[kGroup];
+        for (std::size_t at = 0; at < n;) {
+            const std::size_t some = std::min((n - at) / s.form.dim, kGroup / s.form.dim);
+            if (!merge_wide(kind_of(t), s, s.cursors, some, points)) {
+                return corrupt("lattice: a coordinate beyond 2^24");
+            }
+            for (std::size_t i = 0; i < some * s.form.dim; ++i) out[at + i] = static_cast<float>(points[i]) * factor;
+            at += some * s.form.dim;
+        }
     }
-    if (t.dither) subtract_dither(kind_of(t), t.seed, first, vectors, out);
+    if (!t.dither) return kOkStatus;
+    subtract_dither(kind_of(t), t.seed, first, vectors, out);
     for (std::size_t i = 0; i < n; ++i) out[i] *= s.scale;
     return kOkStatus;
+}
+
+bool streams(const TensorSpec& t, const ChunkState& state, DType to) noexcept {
+    return to == DType::kF32 && !t.dither && !state_of(state).wide && merge_of(kind_of(t)).streams;
 }
 
 Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
@@ -225,16 +191,15 @@ Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
     float* const values = direct ? reinterpret_cast<float*>(out)
                                  : workspace.get_as<float>(Workspace::kConvert, n);
     const std::size_t dim = s.form.dim;
-    const std::size_t group = kGroup / dim;
     for (std::size_t done = 0; done < n;) {
         if (s.n_left == 0 && n - done >= dim) {
-            const std::size_t vectors = std::min((n - done) / dim, group);
-            QC_TRY(next_vectors(t, range, s, vectors, values + done));
+            const std::size_t vectors = (n - done) / dim;
+            QC_TRY(next_vectors(t, range, s, vectors, state.stream_stores, values + done));
             done += vectors * dim;
             continue;
         }
         if (s.n_left == 0) {
-            QC_TRY(next_vectors(t, range, s, 1, s.left));
+            QC_TRY(next_vectors(t, range, s, 1, false, s.left));
             s.n_left = dim;
         }
         const std::size_t some = std::min(s.n_left, n - done);
@@ -248,8 +213,16 @@ Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
 
 Status finish(const ChunkState&) noexcept { return kOkStatus; }
 
-constexpr QuantizerKernel kLattice{"lattice",     4,       forward, open,    inverse,   finish,
-                                   nullptr, nullptr, nullptr, nullptr, next_plane};
+constexpr QuantizerKernel kLattice{.name = "lattice",
+                                   .id = 4,
+                                   .forward = forward,
+                                   .open = open,
+                                   .inverse = inverse,
+                                   .finish = finish,
+                                   .rotated_planes = nullptr,
+                                   .runs = nullptr,
+                                   .next_plane = next_plane,
+                                   .streams = streams};
 const RegisterQuantizer registered{kLattice};
 
 }  // namespace

@@ -57,9 +57,9 @@ struct State {
     float left[kMaxDim];
 };
 
-// Coordinates of the next n vectors, which the cursors then have passed; |x| < 2^11.
+// Coordinates of the next n vectors times `scale`, around the caches with `stream`. The cursors pass them.
 //   requires  streams without escapes; kPlaneSlack bytes may be read behind each
-using MergeFn = void (*)(const State&, Cursors&, std::size_t n, std::int16_t* out);
+using MergeFn = void (*)(const State&, Cursors&, std::size_t n, float scale, bool stream, float* out);
 
 // How many of all vectors have their last coordinate in each class.
 using CountFn = void (*)(const State&, std::size_t* counts);
@@ -67,12 +67,24 @@ using CountFn = void (*)(const State&, std::size_t* counts);
 struct Merge {
     MergeFn next;
     CountFn count;
+    bool streams;  // where it is asked to
 };
 
 const Merge& merge_of(Kind kind) noexcept;       // of the active instruction set
 extern const Merge kMergePortable[5];
 #if QC_X86
-extern const Merge kMergeAvx512[5];  // null where the portable one is used
+extern const Merge kMergeAvx2[5];  // null where the level below is used
+extern const Merge kMergeAvx512[5];
+extern const Merge kLeechAvx512;
+#endif
+
+// Adds the lengths of the streams 2 to 4 of the Leech lattice, given those before: kPlaneSlack bytes may be read behind.
+using MeasureFn = void (*)(const std::uint8_t* h, const std::uint8_t* c, std::size_t vectors, std::size_t* lengths);
+
+void measure_leech_portable(const std::uint8_t* h, const std::uint8_t* c, std::size_t vectors,
+                            std::size_t* lengths);
+#if QC_X86
+void measure_leech_avx512(const std::uint8_t* h, const std::uint8_t* c, std::size_t vectors, std::size_t* lengths);
 #endif
 
 // The same with escapes. False where a coordinate is beyond 2^24.
@@ -81,8 +93,6 @@ void count_wide(Kind kind, const State&, std::size_t* counts);
 
 // Bit i of entry m: coordinate i of the codeword of the Golay code that begins with the twelve bits m.
 const std::uint32_t* golay_words() noexcept;
-// How many of its coordinates 0 .. 22 are ones.
-const std::uint8_t* golay_weights() noexcept;
 
 // x[i] -= u[i] for whole vectors that begin with element `first` of the tensor.
 void subtract_dither(Kind kind, std::uint64_t seed, std::uint64_t first, std::size_t vectors, float* x);

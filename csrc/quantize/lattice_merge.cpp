@@ -1,6 +1,7 @@
 // quantize/lattice_merge.cpp - streams of integers to lattice points, one vector after the other.
 //
 // Written once for symbols and for streams with escapes; vector code stands in lattice_avx512.cpp.
+#include <algorithm>
 #include <array>
 #include <bit>
 
@@ -133,6 +134,28 @@ std::array<R, kMaxStreams> readers(const State& s) {
             R(s.streams[3]), R(s.streams[4]), R(s.streams[5])};
 }
 
+[[gnu::always_inline]] inline void to_floats(const std::int16_t* x, std::size_t n, float scale,
+                                             float* out) noexcept {
+    for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<float>(x[i]) * scale;
+}
+
+using ScaleFn = void (*)(const std::int16_t* x, std::size_t n, float scale, float* out);
+
+void scale_portable(const std::int16_t* x, std::size_t n, float scale, float* out) {
+    to_floats(x, n, scale, out);
+}
+#if QC_X86
+#pragma GCC push_options
+#pragma GCC target("avx2")
+void scale_avx2(const std::int16_t* x, std::size_t n, float scale, float* out) {
+    to_floats(x, n, scale, out);
+}
+#pragma GCC pop_options
+constinit const Variants<ScaleFn> scale_points{scale_portable, scale_avx2};
+#else
+constinit const Variants<ScaleFn> scale_points{scale_portable};
+#endif
+
 // requires  integers of magnitude up to 2^24, so coordinates fit 32 bits
 template <class L, class R, class T>
 bool next(const State& s, Cursors& at, std::size_t n, T* out) {
@@ -161,24 +184,45 @@ void count(const State& s, std::size_t* counts) {
 }
 
 template <class L>
-void next_symbols(const State& s, Cursors& at, std::size_t n, std::int16_t* out) {
-    next<L, Symbols>(s, at, n, out);
+void next_symbols(const State& s, Cursors& at, std::size_t n, float scale, bool, float* out) {
+    constexpr std::size_t kGroup = 1024 / L::kDim;  // stays in L1
+    std::int16_t points[kGroup * L::kDim];
+    while (n > 0) {
+        const std::size_t m = std::min(n, kGroup);
+        next<L, Symbols>(s, at, m, points);
+        scale_points.pick()(points, m * L::kDim, scale, out);
+        n -= m;
+        out += m * L::kDim;
+    }
 }
 
 template <class L>
-constexpr Merge kPortable{next_symbols<L>, count<L, Symbols>};
+constexpr Merge kPortable{next_symbols<L>, count<L, Symbols>, false};
 
 }  // namespace
 
 const Merge kMergePortable[5] = {{}, kPortable<Z>, kPortable<D4>, kPortable<E8>, kPortable<Leech>};
 
+void measure_leech_portable(const std::uint8_t* h, const std::uint8_t* c, std::size_t vectors,
+                            std::size_t* lengths) {
+    for (std::size_t v = 0; v < vectors; ++v, c += 12) {
+        const std::uint64_t low = load<std::uint64_t>(c) * 0x0102040810204080u >> 56;
+        const std::uint64_t high = load<std::uint32_t>(c + 8) * std::uint64_t{0x10204080} >> 24 & 0xF0;
+        const std::size_t ones = kWeights[low | high << 4];
+        const std::size_t even = h[v] ^ 1;
+        lengths[0] += even * (23 - ones);
+        lengths[1] += even * ones;
+        lengths[2] += 23 - 23 * even;
+    }
+}
+
 const std::uint32_t* golay_words() noexcept { return kWords.data(); }
 
-const std::uint8_t* golay_weights() noexcept { return kWeights.data(); }
 
 const Merge& merge_of(Kind kind) noexcept {
 #if QC_X86
     if (active_isa() >= Isa::kAvx512 && kMergeAvx512[kind].next != nullptr) return kMergeAvx512[kind];
+    if (active_isa() >= Isa::kAvx2 && kMergeAvx2[kind].next != nullptr) return kMergeAvx2[kind];
 #endif
     return kMergePortable[kind];
 }

@@ -99,6 +99,7 @@ struct ChunkState {
     DType table_dtype = DType::kF32;
     const float* points = nullptr;               // entries of all codebooks
     const std::uint32_t* starts = nullptr;       // where each codebook begins; the last one's end
+    bool stream_stores = false;                  // elements go around the caches, where the kernel can
     void* own = nullptr;                         // whatever else a kernel keeps, in a workspace slot
 };
 
@@ -161,6 +162,10 @@ struct QuantizerKernel {
     // Null, or: puts right those of elements [at, at + n) that are not what the table has.
     void (*patch)(const ChunkState& state, std::size_t at, std::size_t n, std::uint8_t* out,
                   DType out_dtype) noexcept = nullptr;
+
+    // Whether `inverse` itself heeds `stream_stores` for elements of a dtype; else a copy of what it wrote does. Null
+    // where never.
+    bool (*streams)(const TensorSpec& t, const ChunkState& state, DType to) noexcept = nullptr;
 };
 
 class RegisterQuantizer {

@@ -52,20 +52,21 @@ template <unsigned k, bool kInverse>
                                                   std::size_t blocks) noexcept {
     const auto& b = bases.b[k];
     for (std::size_t s = 0; s < blocks; s += kSide) {
-        Lanes x[k][k];
         Lanes t[k][k];
-        for (unsigned p = 0; p < k * k; ++p) std::memcpy(&x[p / k][p % k], rows + p * stride + s, sizeof(Lanes));
         for (unsigned u = 0; u < k; ++u) {
+            Lanes x[k];
+            for (unsigned v = 0; v < k; ++v) std::memcpy(&x[v], rows + (u * k + v) * stride + s, sizeof(Lanes));
             for (unsigned j = 0; j < k; ++j) {
-                sum<k>(x[u], [&](unsigned v) { return kInverse ? b[v][j] : b[j][v]; }, t[j][u]);
+                sum<k>(x, [&](unsigned v) { return kInverse ? b[v][j] : b[j][v]; }, t[j][u]);
             }
         }
-        for (unsigned i = 0; i < k; ++i) {
-            for (unsigned j = 0; j < k; ++j) {
-                sum<k>(t[j], [&](unsigned u) { return kInverse ? b[u][i] : b[i][u]; }, x[i][j]);
+        for (unsigned j = 0; j < k; ++j) {
+            Lanes x;
+            for (unsigned i = 0; i < k; ++i) {
+                sum<k>(t[j], [&](unsigned u) { return kInverse ? b[u][i] : b[i][u]; }, x);
+                std::memcpy(rows + (i * k + j) * stride + s, &x, sizeof x);
             }
         }
-        for (unsigned p = 0; p < k * k; ++p) std::memcpy(rows + p * stride + s, &x[p / k][p % k], sizeof(Lanes));
     }
 }
 
@@ -148,8 +149,62 @@ void rows_avx512(float* rows, std::size_t stride, unsigned k, std::size_t blocks
     }
 }
 
+// An odd number of floats of each of 16 blocks: where float e of the output belongs to lane e % 16, a permutation of each
+// row puts all in their lanes, and what is left is to turn lane i through the rows by i, a bit of i at a time.
+template <unsigned area>
+class OddInterleave {
+    static_assert(area % 2 == 1);
+
+public:
+    OddInterleave() noexcept {
+        for (unsigned p = 0; p < area; ++p) {
+            std::int32_t from[16];
+            for (unsigned s = 0; s < 16; ++s) from[(area * s + p) % 16] = static_cast<std::int32_t>(s);
+            lanes_[p] = _mm512_loadu_si512(from);
+        }
+        for (unsigned i = 0; i < 16; ++i) {
+            for (unsigned bit = 0; bit < kBits; ++bit) turned_[bit] |= (i % area >> bit & 1) << i;
+        }
+    }
+
+    void put(const float* rows, std::size_t stride, float* out) const noexcept {
+        __m512 x[area];
+        __m512 y[area];
+#pragma GCC unroll 32
+        for (unsigned p = 0; p < area; ++p) x[p] = _mm512_permutexvar_ps(lanes_[p], _mm512_loadu_ps(rows + p * stride));
+#pragma GCC unroll 4
+        for (unsigned bit = 0; bit < kBits; ++bit) {
+            const auto turned = static_cast<__mmask16>(turned_[bit]);
+#pragma GCC unroll 32
+            for (unsigned p = 0; p < area; ++p) y[p] = _mm512_mask_blend_ps(turned, x[p], x[(p + (1u << bit)) % area]);
+#pragma GCC unroll 32
+            for (unsigned p = 0; p < area; ++p) x[p] = y[p];
+        }
+#pragma GCC unroll 32
+        for (unsigned line = 0; line < area; ++line) _mm512_storeu_ps(out + 16 * line, x[16 * line % area]);
+    }
+
+private:
+    static constexpr unsigned kBits = 4;
+    __m512i lanes_[area];
+    unsigned turned_[kBits] = {};
+};
+
+template <unsigned area>
+void interleave_odd(const float* rows, std::size_t stride, std::size_t blocks, float* out) noexcept {
+    const OddInterleave<area> interleave;
+    for (std::size_t b = 0; b < blocks; b += kSide) interleave.put(rows + b, stride, out + b * area);
+}
+
 void interleave_avx512(const float* rows, std::size_t stride, std::size_t area, std::size_t blocks,
                        float* out) {
+    const std::size_t whole = blocks / kSide * kSide;
+    if (area == 9 || area == 25) {
+        area == 9 ? interleave_odd<9>(rows, stride, whole, out) : interleave_odd<25>(rows, stride, whole, out);
+        rows += whole;
+        out += whole * area;
+        blocks -= whole;
+    }
     for (std::size_t b = 0; b < blocks; b += kSide) {
         const std::size_t n = std::min(kSide, blocks - b);
         const auto lanes = static_cast<__mmask16>((1u << n) - 1);
@@ -178,7 +233,7 @@ constinit const Variants<InterleaveFn> interleave{interleave_portable};
 #endif
 
 // Whole blocks, one after another, in place.
-void transform(float* data, unsigned k, std::size_t blocks, bool inverse) noexcept {
+void transform(float* data, unsigned k, std::size_t blocks) noexcept {
     const std::size_t area = std::size_t{k} * k;
     float rows[kMaxBlock * kMaxBlock * kSide] = {};
     for (std::size_t b = 0; b < blocks; b += kSide, data += kSide * area) {
@@ -186,7 +241,7 @@ void transform(float* data, unsigned k, std::size_t blocks, bool inverse) noexce
         for (std::size_t s = 0; s < n; ++s) {
             for (std::size_t p = 0; p < area; ++p) rows[p * kSide + s] = data[s * area + p];
         }
-        rows_kernel.pick()(rows, kSide, k, kSide, inverse);
+        rows_kernel.pick()(rows, kSide, k, kSide, false);
         interleave.pick()(rows, kSide, area, n, data);
     }
 }
@@ -207,16 +262,14 @@ BlockGrid::BlockGrid(unsigned k, std::uint64_t columns, std::uint64_t first,
     }
 }
 
-void inverse_dct(float* data, unsigned k, std::size_t blocks) noexcept {
-    transform(data, k, blocks, true);
-}
-void inverse_dct_rows(float* rows, std::size_t stride, unsigned k, std::size_t blocks,
-                      float* out) noexcept {
+void inverse_dct_rows(float* rows, std::size_t stride, unsigned k, std::size_t blocks) noexcept {
     rows_kernel.pick()(rows, stride, k, (blocks + kSide - 1) / kSide * kSide, true);
-    interleave.pick()(rows, stride, std::size_t{k} * k, blocks, out);
+}
+void interleave_rows(const float* rows, std::size_t stride, std::size_t n, std::size_t blocks, float* out) noexcept {
+    interleave.pick()(rows, stride, n, blocks, out);
 }
 void forward_dct(float* data, unsigned k, std::size_t blocks) noexcept {
-    transform(data, k, blocks, false);
+    transform(data, k, blocks);
 }
 
 void forward_dct(const float* in, const BlockGrid& grid, float* out) noexcept {

@@ -30,6 +30,8 @@ public:
         if (columns_ == 0) return head_ + b * area() + r * k_;
         return head_ + (b / across_ * k_ + r) * columns_ + b % across_ * k_;
     }
+    // Blocks from b on whose rows follow each other.
+    std::size_t left_in_band(std::size_t b) const noexcept { return across_ - b % across_; }
     // Calls f(element, n) for the runs of elements outside the blocks, in order.
     template <class F>
     void for_rest(F f) const {
@@ -55,15 +57,15 @@ private:
     std::size_t blocks_;
 };
 
-// `blocks` blocks of k * k coefficients to values and back, in place. float32 arithmetic in the order
-// of FORMAT.md: the same bits everywhere.
-void inverse_dct(float* data, unsigned k, std::size_t blocks) noexcept;
+// `blocks` blocks of k * k coefficients to values, in place, where those of one position lie together: position p of block
+// b at rows[p * stride + b]. float32 arithmetic in the order of FORMAT.md: the same bits everywhere.
+//   requires  `stride`, a multiple of 16, at least the number of blocks
+void inverse_dct_rows(float* rows, std::size_t stride, unsigned k, std::size_t blocks) noexcept;
 
-// The same from coefficients of which those of one position lie together: position p of block b at rows[p * stride + b].
-// Overwrites the rows, of which `stride` is a multiple of 16, and writes whole blocks, one after another.
-void inverse_dct_rows(float* rows, std::size_t stride, unsigned k, std::size_t blocks,
-                      float* out) noexcept;
+// Entry b of each of n rows, for one b after the other.
+void interleave_rows(const float* rows, std::size_t stride, std::size_t n, std::size_t blocks, float* out) noexcept;
 
+// Back, with each block in C order.
 void forward_dct(float* data, unsigned k, std::size_t blocks) noexcept;
 
 // Elements in C order to the order of coefficients, transformed.

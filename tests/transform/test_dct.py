@@ -122,9 +122,18 @@ def test_energy_stays_within_rounding(k):
 @pytest.mark.parametrize("k", SIDES)
 def test_decoded_bits_are_those_of_the_reference(isa, k, dtype):
     w = samples.weights(dtype, (23, 3, k, k), seed=k)
-    for options in ("step=0.01", "bits=3", "step=0.3"):
-        blob = qcodec.encode(w, f"dct | uniform({options}) | bitpack")
+    for quantizer in ("uniform(step=0.01)", "uniform(bits=3)", "uniform(step=0.3)",
+                      "dithered(step=0.01)", "dithered(step=0.3)"):  # fmt: skip
+        blob = qcodec.encode(w, f"dct | {quantizer} | bitpack")
         assert qcodec.decode(blob).tobytes() == reference.decode_blob(blob).tobytes()
+
+
+@pytest.mark.parametrize(("block", "shape"), [("", (43, 1, 5, 5)), ("(block=3)", (47, 70))])
+def test_dither_outside_the_blocks_is_that_of_the_reference(isa, block, shape):
+    # 15 * 23 blocks of nine, then 140 elements that begin with the second of a group of sixteen.
+    w = normal(shape)
+    blob = qcodec.encode(w, f"dct{block} | dithered(step=0.3) | bitpack")
+    assert qcodec.decode(blob).tobytes() == reference.decode_blob(blob).tobytes()
 
 
 # ---- which elements

@@ -1,0 +1,198 @@
+#include "pipeline/profile_rows.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "pipeline/profile_class.hpp"
+#include "transform/dct.hpp"
+
+namespace qc {
+namespace {
+
+constexpr std::size_t kShortest = 64;
+constexpr std::size_t kLongest = 1 << 16;
+constexpr std::size_t kTile = 64;  // columns: rows of a power of two share few sets of the cache, so they get whole lines
+
+typedef std::uint8_t Bytes __attribute__((vector_size(16)));
+
+// A transpose is four perfect shuffles: rows r and r + 8 interleave to rows 2r and 2r + 1.
+[[gnu::always_inline]] inline void transpose(Bytes (&a)[16]) noexcept {
+    constexpr Bytes kLow{0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
+    constexpr Bytes kHigh{8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    Bytes b[16];
+#pragma GCC unroll 4
+    for (unsigned stage = 0; stage < 4; ++stage) {
+#pragma GCC unroll 8
+        for (unsigned r = 0; r < 8; ++r) {
+            b[2 * r] = __builtin_shuffle(a[r], a[r + 8], kLow);
+            b[2 * r + 1] = __builtin_shuffle(a[r], a[r + 8], kHigh);
+        }
+#pragma GCC unroll 16
+        for (unsigned r = 0; r < 16; ++r) a[r] = b[r];
+    }
+}
+
+// 16 bytes from each of 16 places, transposed, one after another.
+template <class At>
+[[gnu::always_inline]] inline void transposed(At at, std::uint8_t* out, std::size_t stride) noexcept {
+    Bytes a[16];
+#pragma GCC unroll 16
+    for (unsigned r = 0; r < 16; ++r) std::memcpy(&a[r], at(r), 16);
+    transpose(a);
+#pragma GCC unroll 16
+    for (unsigned r = 0; r < 16; ++r) std::memcpy(out + r * stride, &a[r], 16);
+}
+
+}  // namespace
+
+// Columns [at, at + n) of a row, or with n a multiple of the length whole rows.
+struct ProfileRows::Piece {
+    std::uint64_t row;
+    std::size_t at;
+    std::size_t n;
+};
+
+struct ProfileRows::Cursors {
+    const std::uint8_t* plane;
+    std::array<std::uint32_t, 64> next;
+};
+
+bool ProfileRows::fits(const TensorSpec& t) noexcept {
+    const std::uint64_t length = t.channels * t.positions;
+    return t.profile && length >= kShortest && length <= kLongest;
+}
+
+template <class F>
+void ProfileRows::for_pieces(F f) const {
+    const auto run = [&](std::uint64_t element, std::size_t n) {
+        const std::uint64_t before = part_.range.first / length_;
+        while (n > 0) {
+            const auto at = static_cast<std::size_t>(element % length_);
+            const std::size_t some = at == 0 && n >= length_ ? n / length_ * length_ : std::min(length_ - at, n);
+            f(Piece{element / length_ - before, at, some});
+            element += some;
+            n -= some;
+        }
+    };
+    const std::uint64_t first = part_.range.first;
+    if (part_.spec->block == 0) return run(first, part_.range.count);
+    const BlockGrid grid(part_.spec->block, part_.spec->columns, first, part_.range.count);
+    run(first + grid.row_of_block(0, 0), grid.blocks() * grid.area());
+    grid.for_rest([&](std::size_t at, std::size_t n) { run(first + at, n); });
+}
+
+ProfileRows::ProfileRows(const Part& part, const std::uint8_t* codes, Workspace& workspace)
+    : part_(part),
+      codes_(codes),
+      length_(static_cast<std::size_t>(part.spec->channels * part.spec->positions)) {
+    std::uint8_t* const memory =
+        workspace.get(Workspace::kRows, (3 + kTogether) * length_ + kTogether * kTogether);
+    places_ = reinterpret_cast<std::uint16_t*>(memory);
+    sums_ = memory + 2 * length_;
+    together_ = sums_ + length_;
+
+    const auto positions = static_cast<std::size_t>(part.spec->positions);
+    const std::uint8_t* const channel =
+        codes + profile_codes(*part.spec, part.range) - part.spec->channels - positions;
+    const std::uint8_t* const position = channel + part.spec->channels;
+    std::uint32_t counts[kSums] = {};
+    for (std::size_t i = 0; i < length_; ++i) {
+        const unsigned sum = channel[i / positions] + position[i % positions];
+        sums_[i] = static_cast<std::uint8_t>(sum);
+        ++counts[sum];
+        least_ = std::min(least_, sum);
+        most_ = std::max(most_, sum);
+    }
+    for (unsigned s = 0; s < kSums; ++s) first_[s + 1] = first_[s] + counts[s];
+    std::array<std::uint32_t, kSums + 1> next = first_;
+    for (std::size_t i = 0; i < length_; ++i) places_[i] = static_cast<std::uint16_t>(next[sums_[i]]++);
+
+    std::array<std::uint32_t, 64> of_class{};
+    for_pieces([&](const Piece& piece) {
+        if (piece.n % length_ != 0) {
+            for (std::size_t i = 0; i < piece.n; ++i) {
+                ++of_class[profile_class(codes_[piece.row], sums_[piece.at + i])];
+            }
+            return;
+        }
+        for (std::size_t r = 0; r < piece.n / length_; ++r) {
+            for (unsigned s = least_; s <= most_; ++s) {
+                of_class[profile_class(codes_[piece.row + r], s)] += counts[s];
+            }
+        }
+    });
+    for (unsigned c = 1; c < 64; ++c) starts_[c] = starts_[c - 1] + of_class[c - 1];
+}
+
+// Whether several sums of a row may have one class.
+bool ProfileRows::is_clamped(std::uint64_t row) const noexcept {
+    return codes_[row] + least_ < 64 || codes_[row] + most_ > 64 + 63;
+}
+
+void ProfileRows::put_piece(const Piece& piece, Cursors& cursors, std::uint8_t* out) const noexcept {
+    for (std::size_t i = 0; i < piece.n; ++i) {
+        out[i] = cursors.plane[cursors.next[profile_class(codes_[piece.row], sums_[piece.at + i])]++];
+    }
+}
+
+void ProfileRows::put_rows(std::uint64_t row, unsigned rows, Cursors& cursors, std::uint8_t* out) const noexcept {
+    const std::uint8_t* from[kSums][kTogether];
+    for (unsigned r = 0; r < kTogether; ++r) {
+        for (unsigned s = least_; s <= most_; ++s) {
+            if (r >= rows) {
+                from[s][r] = from[s][0];
+                continue;
+            }
+            std::uint32_t& next = cursors.next[profile_class(codes_[row + r], s)];
+            from[s][r] = cursors.plane + next;
+            next += first_[s + 1] - first_[s];
+        }
+    }
+    // What is written beyond a run, the next one overwrites.
+    for (unsigned s = least_; s <= most_; ++s) {
+        const std::size_t n = first_[s + 1] - first_[s];
+        for (std::size_t i = 0; i < n; i += 16) {
+            transposed([&](unsigned r) { return from[s][r] + i; }, together_ + (first_[s] + i) * kTogether, kTogether);
+        }
+    }
+    for (std::size_t i = 0; i < length_; i += kTile) {
+        const std::size_t columns = std::min(kTile, length_ - i);
+        alignas(64) std::uint8_t tile[kTogether][kTile];
+        std::uint16_t places[kTile] = {};
+        std::copy_n(places_ + i, columns, places);
+        for (std::size_t k = 0; k < kTile; k += 16) {
+            transposed([&](unsigned c) { return together_ + places[k + c] * kTogether; }, tile[0] + k, kTile);
+        }
+        if (columns == kTile) {
+            for (unsigned r = 0; r < rows; ++r) std::memcpy(out + r * length_ + i, tile[r], kTile);
+        } else {
+            for (unsigned r = 0; r < rows; ++r) std::memcpy(out + r * length_ + i, tile[r], columns);
+        }
+    }
+}
+
+void ProfileRows::reorder(const std::uint8_t* plane, std::uint8_t* out) const noexcept {
+    Cursors cursors{plane, starts_};
+    for_pieces([&](const Piece& piece) {
+        if (piece.n % length_ != 0) {
+            put_piece(piece, cursors, out);
+            out += piece.n;
+            return;
+        }
+        const std::uint64_t end = piece.row + piece.n / length_;
+        for (std::uint64_t row = piece.row; row < end;) {
+            unsigned rows = 0;
+            while (rows < kTogether && row + rows < end && !is_clamped(row + rows)) ++rows;
+            if (rows > 0) {
+                put_rows(row, rows, cursors, out);
+            } else {
+                rows = 1;
+                put_piece({row, 0, length_}, cursors, out);
+            }
+            row += rows;
+            out += rows * length_;
+        }
+    });
+}
+
+}  // namespace qc
