@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from qcodec._arrays import LOSSY_DTYPES, as_array, check_float, dtype_name
-from qcodec.blob import decode, encode
+from qcodec.blob import encode
+from qcodec.container.writer import Writer
 from qcodec.errors import InputError
+from qcodec.packing import Packer
 from qcodec.pipeline import Codec, parse
+from qcodec.reading import safe_open
 from qcodec.recipe import Recipe
 
 PRESETS = ("lossless", "fast", "balanced", "archive")
 DEFAULT_SNR = 20.0  # dB
+SNR_RANGE = (1.0, 45.0)
 
 _FAST = "uniform(bits=4, group=64, clip='mse') | bitpack"
 _BALANCED = "uniform(step={step}, rdo=0.05) | rans"
 _PLAIN = "trellis(states=128, step={step}) | rans"
 _PROFILED = "trellis(states=128, step={step}, profile=True) | rans"
-_ARCHIVE = (_PLAIN, _PROFILED)
-_ARCHIVE_KERNELS = (_PLAIN, _PROFILED, f"dct | {_PLAIN}", f"dct | {_PROFILED}")
+# `dct` leaves what has no kernels alone, but is part of the codec that small tensors share a chunk by.
+_ARCHIVE = {
+    "matrices": (_PLAIN, _PROFILED),
+    "kernels": (_PLAIN, _PROFILED, f"dct | {_PLAIN}", f"dct | {_PROFILED}"),
+}
 _EXACT = (
     "lossless | rans",
     "lossless | huffman",
@@ -34,7 +43,7 @@ _CLUSTERED = ("kmeans(k={k}) | rans", "kmeans(k={k}) | zero_run(then='rans')")
 _CLUSTERS = (2, 4, 16, 256)  # few sizes, so that small tensors share chunks
 _PIECE = 1 << 18  # elements of a tensor that are looked at
 _SMALL = 1 << 16  # tensors of fewer share chunks, and so a codec
-_ROUNDS = 6
+_ROUNDS = 8
 _CLOSE_DB = 0.01
 _LEAST_MANTISSA = 4  # bits that leave norms and biases at 35 dB
 
@@ -84,10 +93,10 @@ def preset(name: str, tensors: Mapping[str, npt.ArrayLike], snr: float | None = 
         if snr is not None:
             raise InputError(f"preset {name!r} takes no snr: its error is what it is")
         return Recipe.of("lossless" if name == "lossless" else _FAST)
-    target = check_float("snr", DEFAULT_SNR if snr is None else snr, 1.0, 80.0)
+    target = check_float("snr", DEFAULT_SNR if snr is None else snr, *SNR_RANGE)
     exact: dict[str, Codec] = {}
     vectors: list[str] = []
-    classes: dict[tuple[str, str], _Class] = {}
+    classes: dict[tuple[str, str], _Class] = {}  # small tensors of a kind, or a large one
     for tensor, value in tensors.items():
         array = as_array(value, f"tensor {tensor!r}")
         if name == "archive" and (codec := _exact(array)) is not None:
@@ -96,14 +105,11 @@ def preset(name: str, tensors: Mapping[str, npt.ArrayLike], snr: float | None = 
             exact[tensor] = parse("lossless")
             vectors.append(tensor)
         else:
-            piece = _Piece.of(tensor, array)
             kind = "kernels" if name == "archive" and _is_kernel(array) else "matrices"
-            alone = "" if array.size < _SMALL else tensor
-            classes.setdefault((kind, alone), _Class(kind)).pieces.append(piece)
-    if name == "balanced":
-        for group in classes.values():
-            group.templates = group.chosen = (_BALANCED,)
-    chosen = _solve(list(classes.values()), target)
+            templates = _ARCHIVE[kind] if name == "archive" else (_BALANCED,)
+            key = (kind, tensor if array.size >= _SMALL else "")
+            classes.setdefault(key, _Class(templates)).pieces.append(_Piece.of(tensor, array))
+    chosen = _solve(classes, target)
     if name == "archive" and chosen:
         mantissa = min(max(_LEAST_MANTISSA, math.ceil(target / 6.02)), 23)
         exact |= dict.fromkeys(vectors, parse(f"rounded(mantissa={mantissa})"))
@@ -137,71 +143,89 @@ class _Piece:
 class _Class:
     """Tensors that get one codec, for small ones share chunks with their like."""
 
-    def __init__(self, kind: str) -> None:
-        self.pieces: list[_Piece] = []
-        self.templates: Sequence[Template] = _ARCHIVE_KERNELS if kind == "kernels" else _ARCHIVE
-        self.chosen: Sequence[Template] = self.templates[-1:]
+    def __init__(self, templates: Sequence[Template], pieces: Sequence[_Piece] = ()) -> None:
+        self.templates = templates
+        self.pieces = list(pieces)
+        self.chosen = templates[-1]
 
     def measure(self, template: Template, step: float) -> tuple[float, float]:
-        """Squared error and bits of the tensors with a codec."""
+        """Squared error and bits of the tensors with a codec, in one file."""
         codec = parse(template.format(step=_short(step)))
-        error = bits = 0.0
+        stream = io.BytesIO()
+        packer = Packer(Writer(stream))
         for piece in self.pieces:
-            blob = encode(piece.values, codec)
-            off = decode(blob).astype(np.float64) - piece.values.astype(np.float64)
-            error += piece.weight * float(np.cumsum(off.reshape(-1) ** 2)[-1])
-            bits += piece.weight * 8 * len(blob)
+            packer.add(piece.tensor, piece.values, codec)
+        packer.finish()
+        error = bits = 0.0
+        with safe_open(stream.getvalue()) as f:
+            for piece in self.pieces:
+                off = f.get_tensor(piece.tensor).astype(np.float64) - piece.values
+                error += piece.weight * float(np.cumsum(off.reshape(-1) ** 2)[-1])
+                bits += piece.weight * 8 * packer.sizes[piece.tensor]
         return error, bits
 
-    def choose(self, step: float) -> None:
-        """The template of least error and bits together, at the slope of fine steps."""
-        if len(self.templates) == 1:
-            return
+    def choose(self, step: float) -> float:
+        """Choose the template of least error and bits together, at the slope of fine steps."""
         worth = step**2 / 3  # squared error of one bit, for levels along a trellis
         costs = []
         for template in self.templates:
             error, bits = self.measure(template, step)
             costs.append(error + worth * bits)
-        self.chosen = (self.templates[costs.index(min(costs))],)
+        self.chosen = self.templates[costs.index(min(costs))]
+        return min(costs)
 
 
-def _solve(classes: list[_Class], snr: float) -> dict[str, Codec]:
+def _solve(classes: dict[tuple[str, str], _Class], snr: float) -> dict[str, Codec]:
     """Codecs of all tensors, with the one step that gives the ratio."""
-    energy = sum(piece.energy for group in classes for piece in group.pieces)
+    pieces = [piece for group in classes.values() for piece in group.pieces]
+    energy = sum(piece.energy for piece in pieces)
     if energy == 0:
-        return {piece.tensor: parse("lossless") for group in classes for piece in group.pieces}
-    weights = sum(piece.values.size * piece.weight for group in classes for piece in group.pieces)
+        return {piece.tensor: parse("lossless") for piece in pieces}
     wanted = energy / 10 ** (snr / 10)
-    start = 2 * math.sqrt(wanted / weights)
+    start = 2 * math.sqrt(wanted / sum(piece.values.size * piece.weight for piece in pieces))
+    groups = list(classes.values())
 
     def error(step: float) -> float:
-        return sum(group.measure(group.chosen[0], step)[0] for group in classes)
+        return sum(group.measure(group.chosen, step)[0] for group in groups)
 
     step = _meet(error, wanted, start)
-    if any(len(group.templates) > 1 for group in classes):
-        for group in classes:
-            group.choose(step)
+    if any(len(group.templates) > 1 for group in groups):
+        groups = _choose(classes, step)
         step = _meet(error, wanted, step)
     return {
-        piece.tensor: parse(group.chosen[0].format(step=_short(step)))
-        for group in classes
+        piece.tensor: parse(group.chosen.format(step=_short(step)))
+        for group in groups
         for piece in group.pieces
     }
 
 
+def _choose(classes: dict[tuple[str, str], _Class], step: float) -> list[_Class]:
+    """Choose templates; small tensors of both kinds come together where that is cheaper."""
+    costs = {key: group.choose(step) for key, group in classes.items()}
+    small = [key for key in classes if key[1] == ""]
+    groups = [group for key, group in classes.items() if key not in small]
+    if len(small) > 1:
+        joint = _Class(_ARCHIVE["kernels"], [p for key in small for p in classes[key].pieces])
+        if joint.choose(step) < sum(costs[key] for key in small):
+            return [*groups, joint]
+    return [*groups, *(classes[key] for key in small)]
+
+
 def _meet(error: Callable[[float], float], wanted: float, step: float) -> float:
     """The step at which the error is as wanted: it grows with it, with its square where fine."""
-    tried: list[tuple[float, float]] = []  # log of step, log of error
+    low, high = 0.0, math.inf  # steps of too small and too large an error
+    best, nearest = step, math.inf
     for _ in range(_ROUNDS):
-        tried.append((math.log(step), math.log(max(error(step), 1e-300))))
-        missing = math.log(wanted) - tried[-1][1]
+        missing = math.log(wanted / max(error(step), wanted * 1e-6))
+        if abs(missing) < nearest:
+            best, nearest = step, abs(missing)
         if abs(missing) * 10 / math.log(10) < _CLOSE_DB:
             break
-        slope = 2.0
-        if len(tried) > 1 and tried[-1][0] != tried[-2][0]:
-            slope = (tried[-1][1] - tried[-2][1]) / (tried[-1][0] - tried[-2][0])
-        step = math.exp(tried[-1][0] + missing / min(max(slope, 0.5), 3.0))
-    return step
+        low, high = (step, high) if missing > 0 else (low, step)
+        step *= math.exp(min(max(missing / 2, -1.4), 1.4))
+        if not low < step < high:
+            step = math.sqrt(low * high) if low > 0 and high < math.inf else best
+    return best
 
 
 def _short(step: float) -> float:
@@ -225,22 +249,24 @@ def _exact(array: npt.NDArray[np.generic]) -> Codec | None:
     if array.size == 0 or dtype not in LOSSY_DTYPES or not np.isfinite(array).all():
         return _smallest(array, _EXACT)
     values = _distinct(array)
-    if values is not None and 2 * values <= array.size:
-        k = next(k for k in _CLUSTERS if k >= values)
-        return _smallest(array, [*(t.format(k=k) for t in _CLUSTERED), *_EXACT])
-    return None
+    if values is None or 2 * values.size > array.size:
+        return None
+    negative_zero = 1 << (8 * array.dtype.itemsize - 1)
+    if negative_zero in values:  # which no codebook has
+        return _smallest(array, _EXACT)
+    k = next(k for k in _CLUSTERS if k >= values.size)
+    return _smallest(array, [*(t.format(k=k) for t in _CLUSTERED), *_EXACT])
 
 
-def _distinct(array: npt.NDArray[np.generic]) -> int | None:
-    """How many bit patterns there are, if few, none of them a zero with a sign."""
+def _distinct(array: npt.NDArray[np.generic]) -> npt.NDArray[np.unsignedinteger[Any]] | None:
+    """The bit patterns that there are, if few."""
     bits = np.ascontiguousarray(array).reshape(-1).view(f"u{array.dtype.itemsize}")
-    found: npt.NDArray[np.generic] = bits[:0]
+    found = bits[:0]
     for at in range(0, bits.size, _PIECE):
-        found = np.union1d(found, np.unique(bits[at : at + _PIECE]))
+        found = np.union1d(found, bits[at : at + _PIECE])
         if found.size > _CLUSTERS[-1]:
             return None
-    negative_zero = np.array(1 << (8 * array.dtype.itemsize - 1), bits.dtype)
-    return None if negative_zero in found else int(found.size)
+    return found
 
 
 def _smallest_together(

@@ -16,7 +16,7 @@ from qcodec.io import Source, TensorInfo, open_source
 from qcodec.metrics import compression_ratio
 from qcodec.packing import Packer
 from qcodec.pipeline import Codec
-from qcodec.presets import PRESETS
+from qcodec.presets import PRESETS, SNR_RANGE
 from qcodec.presets import preset as make_preset
 from qcodec.recipe import Recipe
 
@@ -29,7 +29,12 @@ _COUNTED = 1 << 20  # symbols counted at once: bincount widens them to 8 bytes
 @click.option("--codec", metavar="CODEC", help="For matrices; other tensors stay lossless.")
 @click.option("--recipe", metavar="FILE.toml", help="Codecs by tensor name.")
 @click.option("--preset", metavar="NAME", help=f"Chosen for the model: {', '.join(PRESETS)}.")
-@click.option("--snr", type=float, metavar="DB", help="Of balanced and archive. [default: 20]")
+@click.option(
+    "--snr",
+    type=click.FloatRange(*SNR_RANGE),
+    metavar="DB",
+    help="Of balanced and archive. [default: 20]",
+)
 @_common.threads_option
 @_common.force_option
 @click.option("--dry-run", is_flag=True, help="Show sizes and entropies; write nothing.")
