@@ -28,7 +28,7 @@ _FAST = "uniform(bits=4, group=64, clip='mse') | bitpack"
 _BALANCED = "uniform(step={step}, rdo=0.05) | rans"
 _PLAIN = "trellis(states=128, step={step}) | rans"
 _PROFILED = "trellis(states=128, step={step}, profile=True) | rans"
-# `dct` leaves what has no kernels alone, but is part of the codec that small tensors share a chunk by.
+# `dct` leaves matrices alone, but is part of the codec by which small tensors share chunks.
 _ARCHIVE = {
     "matrices": (_PLAIN, _PROFILED),
     "kernels": (_PLAIN, _PROFILED, f"dct | {_PLAIN}", f"dct | {_PROFILED}"),
@@ -159,7 +159,8 @@ class _Class:
         error = bits = 0.0
         with safe_open(stream.getvalue()) as f:
             for piece in self.pieces:
-                off = f.get_tensor(piece.tensor).astype(np.float64) - piece.values
+                off = f.get_tensor(piece.tensor).astype(np.float64)
+                off -= piece.values.astype(np.float64)
                 error += piece.weight * float(np.cumsum(off.reshape(-1) ** 2)[-1])
                 bits += piece.weight * 8 * packer.sizes[piece.tensor]
         return error, bits

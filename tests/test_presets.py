@@ -74,11 +74,11 @@ def test_archive_is_smaller_than_balanced_at_equal_error_and_than_one_codec_for_
         assert size <= saved(tmp_path, tensors, dict(recipe.named) | others)[0]
 
 
-def test_kernels_are_transformed_and_matrices_are_not():
+def test_smooth_kernels_are_transformed_and_large_matrices_are_not():
     tensors = model()
     codecs = dict(qcodec.preset("archive", tensors, snr=15).named)
     assert codecs["conv.weight"].transform is not None
-    assert codecs["dense.weight"].transform is None
+    assert codecs["large.weight"].transform is None
     assert all(codecs[name].quantizer.name == "trellis" for name in MATRICES)
 
 
