@@ -14,9 +14,9 @@ namespace qc::trellis {
 namespace {
 
 constexpr unsigned kPasses = 4;
-// Where speed counts, tables and points come from every eighth run of rounds.
+// Where speed counts, tables and points come from every sixteenth run of rounds.
 constexpr std::size_t kSampleFrom = std::size_t{1} << 18;
-constexpr unsigned kSampleStride = 8;
+constexpr unsigned kSampleStride = 16;
 constexpr unsigned kRunRounds = 64;
 constexpr unsigned kMinBits = 3;
 constexpr unsigned kMaxBits = 8;
