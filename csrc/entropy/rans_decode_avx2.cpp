@@ -1,8 +1,9 @@
 // entropy/rans_decode_avx2.cpp - decodes rounds of 32 or more lanes with AVX2.
 //
 // The entry of a slot is found by binary search over the first u of each (see place_slots): one
-// pshufb a level, four levels for up to 16 entries, five for 32, six for 64. The unused end of the
-// search repeats the last entry. States are kept in memory.
+// pshufb a level, four levels for up to 16 entries, five for 32, six for 64. Along a trellis the entries of
+// even states lie before those of odd ones, each half of a search of up to seven levels, and the state is the
+// first decision. States are kept in memory.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -10,6 +11,7 @@
 
 #include "core/bytes.hpp"
 #include "entropy/rans_decode.hpp"
+#include "entropy/trellis.hpp"
 #include "simd/isa.hpp"
 
 #if QC_X86
@@ -23,15 +25,18 @@ namespace {
 
 constexpr std::size_t kVector = 32;
 
-// In a Stream's kernel_tables.
+constexpr unsigned kMostLevels = 7;
+constexpr unsigned kFound = 1u << kMostLevels;
+
+// In a Stream's kernel_tables. The last entry of a context is repeated up to the end of its part of the search,
+// where it is found.
 struct SearchTable {
-    std::uint8_t levels[5][16];  // threshold by the bits of the entry found so far
-    std::uint8_t last_level[32];
-    std::uint8_t freq[kEntries];
-    std::uint8_t base[2][kEntries];
-    std::uint8_t symbol[kEntries];
-    std::uint8_t first[kEntries];  // in the order u
-    std::uint8_t escape;  // number of the escape's entry, or 64
+    std::uint8_t levels[kMostLevels][kFound / 2];  // threshold by the bits of the entry found so far
+    std::uint8_t freq[kFound];
+    std::uint8_t base[2][kFound];
+    std::uint8_t symbol[kFound];
+    std::uint8_t first[kFound];  // in the order u
+    bool has_escape;             // as the last entry of each context
 };
 static_assert(sizeof(SearchTable) <= sizeof(Stream::kernel_tables[0]));
 
@@ -52,43 +57,53 @@ inline const SearchTable& search_table(const Stream& s, unsigned t) noexcept {
     return *reinterpret_cast<const SearchTable*>(s.kernel_tables[t]);
 }
 
-void prepare_avx2(Stream& s) noexcept {
-    unsigned most = 0;
-    for (unsigned t = 0; t < s.n_tables; ++t) {
-        const Table& table = s.tables[t];
-        SearchTable& to = *reinterpret_cast<SearchTable*>(s.kernel_tables[t]);
-        unsigned n = 0;
-        unsigned at = 0;
-        to.escape = kEntries;
-        for (unsigned e = 0; e < kEntries; ++e) {
-            if (table.freq[e] == 0) continue;
-            if (e == kEscape) to.escape = static_cast<std::uint8_t>(n);
-            to.first[n] = static_cast<std::uint8_t>(at);
-            to.freq[n] = table.freq[e];
-            to.base[0][n] = table.base[0][e];
-            to.base[1][n] = table.base[1][e];
-            to.symbol[n++] = table.symbol[e];
-            at += table.freq[e];
-        }
-        most = std::max(most, n);
-        for (unsigned k = n; k < kEntries; ++k) {
-            to.first[k] = 255;
-            to.freq[k] = to.freq[n - 1];
-            to.base[0][k] = to.base[0][n - 1];
-            to.base[1][k] = to.base[1][n - 1];
-            to.symbol[k] = to.symbol[n - 1];
-        }
+// Entries of symbols of which those bits that are in `mask` are `bits`, then the escape, at [at, end).
+void place_entries(const Table& table, unsigned mask, unsigned bits, unsigned at, unsigned end,
+                   SearchTable& to) noexcept {
+    unsigned first = 0;
+    for (unsigned e = 0; e < kEntries; ++e) {
+        if (table.freq[e] == 0 || (e != kEscape && (table.symbol[e] & mask) != bits)) continue;
+        to.first[at] = static_cast<std::uint8_t>(first);
+        to.freq[at] = table.freq[e];
+        to.base[0][at] = table.base[0][e];
+        to.base[1][at] = table.base[1][e];
+        to.symbol[at++] = table.symbol[e];
+        first += table.freq[e];
     }
-    s.kernel_levels = most <= 16 ? 4 : most <= 32 ? 5 : 6;
+    for (; at < end; ++at) {
+        to.first[at] = to.first[at - 1];
+        to.freq[at] = to.freq[at - 1];
+        to.base[0][at] = to.base[0][at - 1];
+        to.base[1][at] = to.base[1][at - 1];
+        to.symbol[at] = to.symbol[at - 1];
+    }
+}
+
+// Entries of the larger context, with the escape.
+unsigned most_entries(const Table& table, unsigned mask) noexcept {
+    unsigned entries[2] = {0, 0};
+    for (unsigned e = 0; e < kEscape; ++e) entries[table.symbol[e] & mask] += table.freq[e] != 0;
+    return std::max(entries[0], entries[1]) + (table.freq[kEscape] != 0);
+}
+
+void prepare_avx2(Stream& s) noexcept {
+    const unsigned contexts = s.memory > 0 ? 2 : 1;
+    const unsigned mask = contexts - 1;
+    unsigned most = 16 / contexts;
+    for (unsigned t = 0; t < s.n_tables; ++t) most = std::max(most, most_entries(s.tables[t], mask));
+    const unsigned each = std::bit_ceil(most);
+    s.kernel_levels = static_cast<unsigned>(std::countr_zero(contexts * each));
     for (unsigned t = 0; t < s.n_tables; ++t) {
         SearchTable& to = *reinterpret_cast<SearchTable*>(s.kernel_tables[t]);
-        const unsigned size = 1u << s.kernel_levels;
-        for (unsigned level = 0; level < s.kernel_levels; ++level) {
-            std::uint8_t* const out = level < 5 ? to.levels[level] : to.last_level;
-            const unsigned step = size >> level;
-            for (unsigned k = 0; k < (level < 5 ? 16u : 32u); ++k) {
-                const unsigned e = k * step + step / 2;
-                out[k] = e < size ? to.first[e] : 255;
+        for (unsigned c = 0; c < contexts; ++c) {
+            place_entries(s.tables[t], mask, c, c * each, (c + 1) * each, to);
+        }
+        to.has_escape = s.tables[t].freq[kEscape] != 0;
+        for (unsigned level = contexts - 1; level < s.kernel_levels; ++level) {
+            const unsigned step = contexts * each >> level;
+            // Compared as signed bytes, and exceeded from the first u on: that of a second entry, so not 0.
+            for (unsigned k = 0; k < 1u << level; ++k) {
+                to.levels[level][k] = static_cast<std::uint8_t>(to.first[k * step + step / 2] - 1 - 128);
             }
         }
     }
@@ -106,10 +121,11 @@ inline void store_256(std::uint8_t* p, __m256i v) noexcept {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
 }
 
-// A table of 2^kLevels bytes by a vector of indices.
-template <unsigned kLevels>
+// A table of 2^kBits bytes, but at least 16, by a vector of indices below that.
+template <unsigned kBits>
 struct Lookup {
-    __m256i part[kLevels == 4 ? 1 : kLevels == 5 ? 2 : 4];
+    static constexpr unsigned kParts = kBits > 4 ? 1u << (kBits - 4) : 1;
+    __m256i part[kParts];
 
     explicit Lookup(const std::uint8_t* p) noexcept {
         for (__m256i& part_k : part) {
@@ -118,32 +134,35 @@ struct Lookup {
         }
     }
 
-    __m256i operator()(__m256i i) const noexcept {
-        const __m256i a = _mm256_shuffle_epi8(part[0], i);
-        if constexpr (kLevels == 4) return a;
-        const __m256i bit_4 = _mm256_slli_epi16(i, 3);
-        const __m256i low = _mm256_blendv_epi8(a, _mm256_shuffle_epi8(part[1], i), bit_4);
-        if constexpr (kLevels == 6) {
-            const __m256i high = _mm256_blendv_epi8(_mm256_shuffle_epi8(part[2], i),
-                                                    _mm256_shuffle_epi8(part[3], i), bit_4);
-            return _mm256_blendv_epi8(low, high, _mm256_slli_epi16(i, 2));
+    __m256i operator()(__m256i i) const noexcept { return among<0, kParts>(i); }
+
+private:
+    template <unsigned kFirst, unsigned kCount>
+    __m256i among(__m256i i) const noexcept {
+        if constexpr (kCount == 1) {
+            return _mm256_shuffle_epi8(part[kFirst], i);
+        } else {
+            constexpr int kTopBit = kCount == 2 ? 4 : kCount == 4 ? 5 : 6;
+            return _mm256_blendv_epi8(among<kFirst, kCount / 2>(i),
+                                      among<kFirst + kCount / 2, kCount / 2>(i),
+                                      _mm256_slli_epi16(i, 7 - kTopBit));
         }
-        return low;
     }
 };
 
-inline __m128i spread_8(std::uint32_t mask, const std::uint8_t*& in) noexcept {
+inline __m128i spread_8(std::uint32_t mask, const std::uint8_t* in) noexcept {
     const auto* const bytes = reinterpret_cast<const __m128i*>(in);
-    const auto* const shuffle = reinterpret_cast<const __m128i*>(&kSpreads[mask]);
-    in += _mm_popcnt_u32(mask);
+    const auto* const shuffle = reinterpret_cast<const __m128i*>(&kSpreads[mask & 0xFF]);
     return _mm_shuffle_epi8(_mm_loadl_epi64(bytes), _mm_loadl_epi64(shuffle));
 }
 
+// Counted from the start, not from one to the next: `in` is what rounds wait for.
 inline __m256i spread_32(std::uint32_t mask, const std::uint8_t*& in) noexcept {
-    const __m128i a = spread_8(mask & 0xFF, in);
-    const __m128i b = spread_8(mask >> 8 & 0xFF, in);
-    const __m128i c = spread_8(mask >> 16 & 0xFF, in);
-    const __m128i d = spread_8(mask >> 24, in);
+    const __m128i a = spread_8(mask, in);
+    const __m128i b = spread_8(mask >> 8, in + _mm_popcnt_u32(mask & 0xFF));
+    const __m128i c = spread_8(mask >> 16, in + _mm_popcnt_u32(mask & 0xFFFF));
+    const __m128i d = spread_8(mask >> 24, in + _mm_popcnt_u32(mask & 0xFFFFFF));
+    in += _mm_popcnt_u32(mask);
     return _mm256_set_m128i(_mm_unpacklo_epi64(c, d), _mm_unpacklo_epi64(a, b));
 }
 
@@ -154,13 +173,83 @@ inline __m256i raw_32(const std::uint8_t* p, unsigned width, std::uint64_t mask)
     return _mm256_set_epi64x(get(3), get(2), get(1), get(0));
 }
 
+// Trellis states, which begin with the context, to the ones that follow.
+struct Walk {
+    __m256i context, branch;
+
+    explicit Walk(unsigned memory) noexcept {
+        const trellis::Taps taps = memory > 0 ? trellis::taps(memory) : trellis::Taps{0, 0};
+        alignas(16) std::uint8_t bytes[2][16];
+        for (unsigned k = 0; k < 16; ++k) {
+            bytes[0][k] = static_cast<std::uint8_t>((k & 1) != 0 ? taps.context : 0);
+            bytes[1][k] = static_cast<std::uint8_t>((k & 2) != 0 ? taps.branch : 0);
+        }
+        context = load_twice(bytes[0]);
+        branch = load_twice(bytes[1]);
+    }
+
+    __m256i next(__m256i states, __m256i symbols) const noexcept {
+        const __m256i half = _mm256_and_si256(_mm256_srli_epi16(states, 1), _mm256_set1_epi8(0x7F));
+        return _mm256_xor_si256(
+            _mm256_xor_si256(half, _mm256_shuffle_epi8(context, states)),
+            _mm256_shuffle_epi8(branch, _mm256_and_si256(symbols, _mm256_set1_epi8(2))));
+    }
+};
+
 template <unsigned kLevels>
+struct TableRegisters {
+    Lookup<0> level_1;
+    Lookup<1> level_2;
+    Lookup<2> level_3;
+    Lookup<3> level_4;
+    Lookup<4> level_5;
+    Lookup<5> level_6;
+    Lookup<6> level_7;
+    Lookup<kLevels> freq, lower, upper, symbol;
+
+    explicit TableRegisters(const SearchTable& t) noexcept
+        : level_1(t.levels[0]),
+          level_2(t.levels[1]),
+          level_3(t.levels[2]),
+          level_4(t.levels[3]),
+          level_5(t.levels[4]),
+          level_6(t.levels[5]),
+          level_7(t.levels[6]),
+          freq(t.freq),
+          lower(t.base[0]),
+          upper(t.base[1]),
+          symbol(t.symbol) {}
+
+    // Of slots, in the context of these trellis states.
+    template <bool kAlongTrellis>
+    __m256i entries(__m256i low, __m256i walk) const noexcept {
+        const __m256i zero = _mm256_setzero_si256();
+        const __m256i u = _mm256_xor_si256(
+            _mm256_sub_epi8(_mm256_add_epi8(low, low), _mm256_cmpgt_epi8(zero, low)),
+            _mm256_set1_epi8(-128));
+        const auto next = [&](__m256i e, const auto& level) {
+            return _mm256_sub_epi8(_mm256_add_epi8(e, e), _mm256_cmpgt_epi8(u, level(e)));
+        };
+        __m256i e = kAlongTrellis ? _mm256_and_si256(walk, _mm256_set1_epi8(1)) : next(zero, level_1);
+        e = next(next(next(e, level_2), level_3), level_4);
+        if constexpr (kLevels > 4) e = next(e, level_5);
+        if constexpr (kLevels > 5) e = next(e, level_6);
+        if constexpr (kLevels > 6) e = next(e, level_7);
+        return e;
+    }
+};
+
+template <unsigned kLevels, bool kAlongTrellis>
 std::size_t run(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
     const std::size_t lanes = s.lanes;
     const unsigned raw_bits = s.raw_bits;
     const std::uint64_t raw_mask = 0x0101010101010101 * ((1u << raw_bits) - 1);
     const __m256i low_bytes = _mm256_set1_epi16(0xFF);
     const __m256i zero = _mm256_setzero_si256();
+    // Of the last entry of every context.
+    const __m256i context_bit = _mm256_set1_epi8(kAlongTrellis ? 1 << (kLevels - 1) : 0);
+    const __m256i last_entry = _mm256_set1_epi8((1 << kLevels) - 1);
+    const Walk walks(s.memory);
     const std::uint8_t* in = s.in;
     const std::uint8_t* const limit = s.limit;
     const std::uint8_t* escape = s.escape;
@@ -170,39 +259,19 @@ std::size_t run(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
     while (r < rounds && in <= limit) {
         if (s.tile_left == 0) enter_tile(s);
         const std::size_t to_do = std::min(rounds - r, s.tile_left / lanes);
-        const SearchTable& t = search_table(s, static_cast<unsigned>(s.table - s.tables));
-        const __m256i level_1 = _mm256_set1_epi8(static_cast<char>(t.levels[0][0]));
-        const __m256i level_2 = load_twice(t.levels[1]);
-        const __m256i level_3 = load_twice(t.levels[2]);
-        const __m256i level_4 = load_twice(t.levels[3]);
-        const __m256i level_5 = load_twice(t.levels[4]);
-        const Lookup<5> level_6(t.last_level);
-        const Lookup<kLevels> freqs(t.freq);
-        const Lookup<kLevels> lower(t.base[0]);
-        const Lookup<kLevels> upper(t.base[1]);
-        const Lookup<kLevels> symbols(t.symbol);
-        const __m256i before_escape = _mm256_set1_epi8(static_cast<char>(t.escape - 1));
+        const SearchTable& table = search_table(s, static_cast<unsigned>(s.table - s.tables));
+        const TableRegisters<kLevels> t(table);
+        const bool has_escape = table.has_escape;
         std::size_t k = 0;
         for (; k < to_do && in <= limit; ++k) {
             for (std::size_t lane = 0; lane < lanes; lane += kVector, out += kVector) {
                 const __m256i h = load_256(s.high + lane);
                 const __m256i l = load_256(s.low + lane);
-                const __m256i u =
-                    _mm256_sub_epi8(_mm256_add_epi8(l, l), _mm256_cmpgt_epi8(zero, l));
-                const auto next = [&](__m256i e, __m256i threshold) {
-                    const __m256i more = _mm256_cmpeq_epi8(_mm256_max_epu8(u, threshold), u);
-                    return _mm256_sub_epi8(_mm256_add_epi8(e, e), more);
-                };
-                __m256i e = next(zero, level_1);
-                e = next(e, _mm256_shuffle_epi8(level_2, e));
-                e = next(e, _mm256_shuffle_epi8(level_3, e));
-                e = next(e, _mm256_shuffle_epi8(level_4, e));
-                if constexpr (kLevels > 4) e = next(e, _mm256_shuffle_epi8(level_5, e));
-                if constexpr (kLevels > 5) e = next(e, level_6(e));
+                const __m256i walk = kAlongTrellis ? load_256(s.trellis + lane) : zero;
+                const __m256i e = t.template entries<kAlongTrellis>(l, walk);
 
-                const __m256i freq = freqs(e);
-                const __m256i rank =
-                    _mm256_sub_epi8(l, _mm256_blendv_epi8(lower(e), upper(e), l));
+                const __m256i freq = t.freq(e);
+                const __m256i rank = _mm256_sub_epi8(l, _mm256_blendv_epi8(t.lower(e), t.upper(e), l));
                 const __m256i even = _mm256_add_epi16(
                     _mm256_mullo_epi16(_mm256_and_si256(freq, low_bytes),
                                        _mm256_and_si256(h, low_bytes)),
@@ -210,26 +279,29 @@ std::size_t run(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
                 const __m256i odd = _mm256_add_epi16(
                     _mm256_mullo_epi16(_mm256_srli_epi16(freq, 8), _mm256_srli_epi16(h, 8)),
                     _mm256_srli_epi16(rank, 8));
-                const __m256i new_low = _mm256_or_si256(_mm256_and_si256(even, low_bytes),
-                                                        _mm256_slli_epi16(odd, 8));
-                const __m256i new_high = _mm256_or_si256(_mm256_srli_epi16(even, 8),
-                                                         _mm256_andnot_si256(low_bytes, odd));
+                const __m256i new_low = _mm256_blendv_epi8(_mm256_slli_epi16(odd, 8), even, low_bytes);
+                const __m256i new_high = _mm256_blendv_epi8(odd, _mm256_srli_epi16(even, 8), low_bytes);
                 const __m256i refill = _mm256_cmpeq_epi8(new_high, zero);
                 const __m256i bytes =
                     spread_32(static_cast<std::uint32_t>(_mm256_movemask_epi8(refill)), in);
                 store_256(s.high + lane, _mm256_blendv_epi8(new_high, new_low, refill));
                 store_256(s.low + lane, _mm256_blendv_epi8(new_low, bytes, refill));
 
-                store_256(out, symbols(e));
-                auto escaped = static_cast<std::uint32_t>(
-                    _mm256_movemask_epi8(_mm256_cmpgt_epi8(e, before_escape)));
-                for (; __builtin_expect(escaped != 0, 0); escaped &= escaped - 1) {
-                    out[std::countr_zero(escaped)] = *escape++;
+                __m256i symbols = t.symbol(e);
+                if (has_escape) {
+                    const __m256i is_last =
+                        _mm256_cmpeq_epi8(_mm256_or_si256(e, context_bit), last_entry);
+                    const auto escaped = static_cast<std::uint32_t>(_mm256_movemask_epi8(is_last));
+                    if (escaped != 0) {
+                        symbols = _mm256_blendv_epi8(symbols, spread_32(escaped, escape), is_last);
+                    }
                 }
                 if (raw_bits > 0) {
-                    store_256(out, _mm256_or_si256(load_256(out), raw_32(raw, raw_bits, raw_mask)));
+                    symbols = _mm256_or_si256(symbols, raw_32(raw, raw_bits, raw_mask));
                     raw += 4 * raw_bits;
                 }
+                store_256(out, symbols);
+                if constexpr (kAlongTrellis) store_256(s.trellis + lane, walks.next(walk, symbols));
             }
         }
         r += k;
@@ -242,14 +314,20 @@ std::size_t run(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
 }
 
 std::size_t rounds_avx2(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
-    return s.kernel_levels == 4   ? run<4>(s, out, rounds)
-           : s.kernel_levels == 5 ? run<5>(s, out, rounds)
-                                  : run<6>(s, out, rounds);
+    if (s.memory > 0) {
+        return s.kernel_levels == 4   ? run<4, true>(s, out, rounds)
+               : s.kernel_levels == 5 ? run<5, true>(s, out, rounds)
+               : s.kernel_levels == 6 ? run<6, true>(s, out, rounds)
+                                      : run<7, true>(s, out, rounds);
+    }
+    return s.kernel_levels == 4   ? run<4, false>(s, out, rounds)
+           : s.kernel_levels == 5 ? run<5, false>(s, out, rounds)
+                                  : run<6, false>(s, out, rounds);
 }
 
 }  // namespace
 
-const DecodeKernel kDecodeAvx2{prepare_avx2, rounds_avx2, 32, false};
+const DecodeKernel kDecodeAvx2{prepare_avx2, rounds_avx2, 32, true};
 
 std::size_t merge_avx2(const std::uint8_t* nibbles, std::size_t n, const std::uint8_t* values,
                        std::uint8_t zero, std::uint8_t* out) noexcept {
