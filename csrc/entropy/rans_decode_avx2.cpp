@@ -8,6 +8,8 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 #include "core/bytes.hpp"
 #include "entropy/rans_decode.hpp"
@@ -196,6 +198,14 @@ struct Walk {
     }
 };
 
+// fn(0), fn(1) ... with constants for arguments, so that arrays of registers stay registers.
+template <unsigned kCount, class Fn>
+[[gnu::always_inline]] inline void each(Fn fn) noexcept {
+    [&]<unsigned... k>(std::integer_sequence<unsigned, k...>) __attribute__((always_inline)) {
+        (fn(std::integral_constant<unsigned, k>{}), ...);
+    }(std::make_integer_sequence<unsigned, kCount>{});
+}
+
 template <unsigned kLevels>
 struct TableRegisters {
     Lookup<0> level_1;
@@ -221,25 +231,32 @@ struct TableRegisters {
           symbol(t.symbol) {}
 
     // Of slots, in the context of these trellis states.
-    template <bool kAlongTrellis>
-    __m256i entries(__m256i low, __m256i walk) const noexcept {
+    template <bool kAlongTrellis, unsigned kVectors>
+    [[gnu::always_inline]] void find(const __m256i* low, const __m256i* walk, __m256i* e) const noexcept {
         const __m256i zero = _mm256_setzero_si256();
-        const __m256i u = _mm256_xor_si256(
-            _mm256_sub_epi8(_mm256_add_epi8(low, low), _mm256_cmpgt_epi8(zero, low)),
-            _mm256_set1_epi8(-128));
-        const auto next = [&](__m256i e, const auto& level) {
-            return _mm256_sub_epi8(_mm256_add_epi8(e, e), _mm256_cmpgt_epi8(u, level(e)));
+        __m256i u[kVectors];
+        each<kVectors>([&](auto v) __attribute__((always_inline)) {
+            u[v] = _mm256_xor_si256(
+                _mm256_sub_epi8(_mm256_add_epi8(low[v], low[v]), _mm256_cmpgt_epi8(zero, low[v])),
+                _mm256_set1_epi8(-128));
+            e[v] = kAlongTrellis ? _mm256_and_si256(walk[v], _mm256_set1_epi8(1)) : zero;
+        });
+        const auto decide = [&](const auto& level) __attribute__((always_inline)) {
+            each<kVectors>([&](auto v) __attribute__((always_inline)) {
+                e[v] = _mm256_sub_epi8(_mm256_add_epi8(e[v], e[v]), _mm256_cmpgt_epi8(u[v], level(e[v])));
+            });
         };
-        __m256i e = kAlongTrellis ? _mm256_and_si256(walk, _mm256_set1_epi8(1)) : next(zero, level_1);
-        e = next(next(next(e, level_2), level_3), level_4);
-        if constexpr (kLevels > 4) e = next(e, level_5);
-        if constexpr (kLevels > 5) e = next(e, level_6);
-        if constexpr (kLevels > 6) e = next(e, level_7);
-        return e;
+        if constexpr (!kAlongTrellis) decide(level_1);
+        decide(level_2);
+        decide(level_3);
+        decide(level_4);
+        if constexpr (kLevels > 4) decide(level_5);
+        if constexpr (kLevels > 5) decide(level_6);
+        if constexpr (kLevels > 6) decide(level_7);
     }
 };
 
-template <unsigned kLevels, bool kAlongTrellis>
+template <unsigned kLevels, bool kAlongTrellis, unsigned kVectors>
 std::size_t run(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
     const std::size_t lanes = s.lanes;
     const unsigned raw_bits = s.raw_bits;
@@ -264,44 +281,55 @@ std::size_t run(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
         const bool has_escape = table.has_escape;
         std::size_t k = 0;
         for (; k < to_do && in <= limit; ++k) {
-            for (std::size_t lane = 0; lane < lanes; lane += kVector, out += kVector) {
-                const __m256i h = load_256(s.high + lane);
-                const __m256i l = load_256(s.low + lane);
-                const __m256i walk = kAlongTrellis ? load_256(s.trellis + lane) : zero;
-                const __m256i e = t.template entries<kAlongTrellis>(l, walk);
-
-                const __m256i freq = t.freq(e);
-                const __m256i rank = _mm256_sub_epi8(l, _mm256_blendv_epi8(t.lower(e), t.upper(e), l));
-                const __m256i even = _mm256_add_epi16(
-                    _mm256_mullo_epi16(_mm256_and_si256(freq, low_bytes),
-                                       _mm256_and_si256(h, low_bytes)),
-                    _mm256_and_si256(rank, low_bytes));
-                const __m256i odd = _mm256_add_epi16(
-                    _mm256_mullo_epi16(_mm256_srli_epi16(freq, 8), _mm256_srli_epi16(h, 8)),
-                    _mm256_srli_epi16(rank, 8));
-                const __m256i new_low = _mm256_blendv_epi8(_mm256_slli_epi16(odd, 8), even, low_bytes);
-                const __m256i new_high = _mm256_blendv_epi8(odd, _mm256_srli_epi16(even, 8), low_bytes);
-                const __m256i refill = _mm256_cmpeq_epi8(new_high, zero);
-                const __m256i bytes =
-                    spread_32(static_cast<std::uint32_t>(_mm256_movemask_epi8(refill)), in);
-                store_256(s.high + lane, _mm256_blendv_epi8(new_high, new_low, refill));
-                store_256(s.low + lane, _mm256_blendv_epi8(new_low, bytes, refill));
-
-                __m256i symbols = t.symbol(e);
-                if (has_escape) {
-                    const __m256i is_last =
-                        _mm256_cmpeq_epi8(_mm256_or_si256(e, context_bit), last_entry);
-                    const auto escaped = static_cast<std::uint32_t>(_mm256_movemask_epi8(is_last));
-                    if (escaped != 0) {
-                        symbols = _mm256_blendv_epi8(symbols, spread_32(escaped, escape), is_last);
+            for (std::size_t lane = 0; lane < lanes; lane += kVectors * kVector) {
+                __m256i high[kVectors], low[kVectors], walk[kVectors], e[kVectors];
+                each<kVectors>([&](auto v) __attribute__((always_inline)) {
+                    high[v] = load_256(s.high + lane + v * kVector);
+                    low[v] = load_256(s.low + lane + v * kVector);
+                    if constexpr (kAlongTrellis) walk[v] = load_256(s.trellis + lane + v * kVector);
+                });
+                t.template find<kAlongTrellis, kVectors>(low, walk, e);
+                each<kVectors>([&](auto v) __attribute__((always_inline)) {
+                    const __m256i freq = t.freq(e[v]);
+                    const __m256i rank = _mm256_sub_epi8(
+                        low[v], _mm256_blendv_epi8(t.lower(e[v]), t.upper(e[v]), low[v]));
+                    const __m256i even = _mm256_add_epi16(
+                        _mm256_mullo_epi16(_mm256_and_si256(freq, low_bytes),
+                                           _mm256_and_si256(high[v], low_bytes)),
+                        _mm256_and_si256(rank, low_bytes));
+                    const __m256i odd = _mm256_add_epi16(
+                        _mm256_mullo_epi16(_mm256_srli_epi16(freq, 8), _mm256_srli_epi16(high[v], 8)),
+                        _mm256_srli_epi16(rank, 8));
+                    low[v] = _mm256_blendv_epi8(_mm256_slli_epi16(odd, 8), even, low_bytes);
+                    high[v] = _mm256_blendv_epi8(odd, _mm256_srli_epi16(even, 8), low_bytes);
+                });
+                each<kVectors>([&](auto v) __attribute__((always_inline)) {
+                    const __m256i refill = _mm256_cmpeq_epi8(high[v], zero);
+                    const __m256i bytes =
+                        spread_32(static_cast<std::uint32_t>(_mm256_movemask_epi8(refill)), in);
+                    store_256(s.high + lane + v * kVector, _mm256_blendv_epi8(high[v], low[v], refill));
+                    store_256(s.low + lane + v * kVector, _mm256_blendv_epi8(low[v], bytes, refill));
+                });
+                each<kVectors>([&](auto v) __attribute__((always_inline)) {
+                    __m256i symbols = t.symbol(e[v]);
+                    if (has_escape) {
+                        const __m256i is_last =
+                            _mm256_cmpeq_epi8(_mm256_or_si256(e[v], context_bit), last_entry);
+                        const auto escaped = static_cast<std::uint32_t>(_mm256_movemask_epi8(is_last));
+                        if (escaped != 0) {
+                            symbols = _mm256_blendv_epi8(symbols, spread_32(escaped, escape), is_last);
+                        }
                     }
-                }
-                if (raw_bits > 0) {
-                    symbols = _mm256_or_si256(symbols, raw_32(raw, raw_bits, raw_mask));
-                    raw += 4 * raw_bits;
-                }
-                store_256(out, symbols);
-                if constexpr (kAlongTrellis) store_256(s.trellis + lane, walks.next(walk, symbols));
+                    if (!kAlongTrellis && raw_bits > 0) {
+                        symbols = _mm256_or_si256(symbols, raw_32(raw, raw_bits, raw_mask));
+                        raw += 4 * raw_bits;
+                    }
+                    store_256(out, symbols);
+                    out += kVector;
+                    if constexpr (kAlongTrellis) {
+                        store_256(s.trellis + lane + v * kVector, walks.next(walk[v], symbols));
+                    }
+                });
             }
         }
         r += k;
@@ -313,16 +341,22 @@ std::size_t run(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
     return r;
 }
 
+template <unsigned kLevels, bool kAlongTrellis>
+std::size_t run_lanes(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
+    return s.lanes == kVector ? run<kLevels, kAlongTrellis, 1>(s, out, rounds)
+                              : run<kLevels, kAlongTrellis, 2>(s, out, rounds);
+}
+
 std::size_t rounds_avx2(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
     if (s.memory > 0) {
-        return s.kernel_levels == 4   ? run<4, true>(s, out, rounds)
-               : s.kernel_levels == 5 ? run<5, true>(s, out, rounds)
-               : s.kernel_levels == 6 ? run<6, true>(s, out, rounds)
-                                      : run<7, true>(s, out, rounds);
+        return s.kernel_levels == 4   ? run_lanes<4, true>(s, out, rounds)
+               : s.kernel_levels == 5 ? run_lanes<5, true>(s, out, rounds)
+               : s.kernel_levels == 6 ? run_lanes<6, true>(s, out, rounds)
+                                      : run_lanes<7, true>(s, out, rounds);
     }
-    return s.kernel_levels == 4   ? run<4, false>(s, out, rounds)
-           : s.kernel_levels == 5 ? run<5, false>(s, out, rounds)
-                                  : run<6, false>(s, out, rounds);
+    return s.kernel_levels == 4   ? run_lanes<4, false>(s, out, rounds)
+           : s.kernel_levels == 5 ? run_lanes<5, false>(s, out, rounds)
+                                  : run_lanes<6, false>(s, out, rounds);
 }
 
 }  // namespace
