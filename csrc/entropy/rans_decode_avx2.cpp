@@ -14,6 +14,7 @@
 #include "core/bytes.hpp"
 #include "entropy/rans_decode.hpp"
 #include "entropy/trellis.hpp"
+#include "simd/byte_table_avx2.hpp"
 #include "simd/isa.hpp"
 
 #if QC_X86
@@ -123,35 +124,6 @@ inline void store_256(std::uint8_t* p, __m256i v) noexcept {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
 }
 
-// A table of 2^kBits bytes, but at least 16, by a vector of indices below that.
-template <unsigned kBits>
-struct Lookup {
-    static constexpr unsigned kParts = kBits > 4 ? 1u << (kBits - 4) : 1;
-    __m256i part[kParts];
-
-    explicit Lookup(const std::uint8_t* p) noexcept {
-        for (__m256i& part_k : part) {
-            part_k = load_twice(p);
-            p += 16;
-        }
-    }
-
-    __m256i operator()(__m256i i) const noexcept { return among<0, kParts>(i); }
-
-private:
-    template <unsigned kFirst, unsigned kCount>
-    __m256i among(__m256i i) const noexcept {
-        if constexpr (kCount == 1) {
-            return _mm256_shuffle_epi8(part[kFirst], i);
-        } else {
-            constexpr int kTopBit = kCount == 2 ? 4 : kCount == 4 ? 5 : 6;
-            return _mm256_blendv_epi8(among<kFirst, kCount / 2>(i),
-                                      among<kFirst + kCount / 2, kCount / 2>(i),
-                                      _mm256_slli_epi16(i, 7 - kTopBit));
-        }
-    }
-};
-
 inline __m128i spread_8(std::uint32_t mask, const std::uint8_t* in) noexcept {
     const auto* const bytes = reinterpret_cast<const __m128i*>(in);
     const auto* const shuffle = reinterpret_cast<const __m128i*>(&kSpreads[mask & 0xFF]);
@@ -208,14 +180,14 @@ template <unsigned kCount, class Fn>
 
 template <unsigned kLevels>
 struct TableRegisters {
-    Lookup<0> level_1;
-    Lookup<1> level_2;
-    Lookup<2> level_3;
-    Lookup<3> level_4;
-    Lookup<4> level_5;
-    Lookup<5> level_6;
-    Lookup<6> level_7;
-    Lookup<kLevels> freq, lower, upper, symbol;
+    ByteTable<0> level_1;
+    ByteTable<1> level_2;
+    ByteTable<2> level_3;
+    ByteTable<3> level_4;
+    ByteTable<4> level_5;
+    ByteTable<5> level_6;
+    ByteTable<6> level_7;
+    ByteTable<kLevels> freq, lower, upper, symbol;
 
     explicit TableRegisters(const SearchTable& t) noexcept
         : level_1(t.levels[0]),
@@ -243,7 +215,7 @@ struct TableRegisters {
         });
         const auto decide = [&](const auto& level) __attribute__((always_inline)) {
             each<kVectors>([&](auto v) __attribute__((always_inline)) {
-                e[v] = _mm256_sub_epi8(_mm256_add_epi8(e[v], e[v]), _mm256_cmpgt_epi8(u[v], level(e[v])));
+                e[v] = _mm256_sub_epi8(_mm256_add_epi8(e[v], e[v]), _mm256_cmpgt_epi8(u[v], level.at(e[v])));
             });
         };
         if constexpr (!kAlongTrellis) decide(level_1);
@@ -290,9 +262,9 @@ std::size_t run(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
                 });
                 t.template find<kAlongTrellis, kVectors>(low, walk, e);
                 each<kVectors>([&](auto v) __attribute__((always_inline)) {
-                    const __m256i freq = t.freq(e[v]);
+                    const __m256i freq = t.freq.at(e[v]);
                     const __m256i rank = _mm256_sub_epi8(
-                        low[v], _mm256_blendv_epi8(t.lower(e[v]), t.upper(e[v]), low[v]));
+                        low[v], _mm256_blendv_epi8(t.lower.at(e[v]), t.upper.at(e[v]), low[v]));
                     const __m256i even = _mm256_add_epi16(
                         _mm256_mullo_epi16(_mm256_and_si256(freq, low_bytes),
                                            _mm256_and_si256(high[v], low_bytes)),
@@ -311,7 +283,7 @@ std::size_t run(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
                     store_256(s.low + lane + v * kVector, _mm256_blendv_epi8(low[v], bytes, refill));
                 });
                 each<kVectors>([&](auto v) __attribute__((always_inline)) {
-                    __m256i symbols = t.symbol(e[v]);
+                    __m256i symbols = t.symbol.at(e[v]);
                     if (has_escape) {
                         const __m256i is_last =
                             _mm256_cmpeq_epi8(_mm256_or_si256(e[v], context_bit), last_entry);
