@@ -315,8 +315,8 @@ std::size_t run(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
 
 template <unsigned kLevels, bool kAlongTrellis>
 std::size_t run_lanes(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
-    return s.lanes == kVector ? run<kLevels, kAlongTrellis, 1>(s, out, rounds)
-                              : run<kLevels, kAlongTrellis, 2>(s, out, rounds);
+    return s.lanes < 4 * kVector ? run<kLevels, kAlongTrellis, 1>(s, out, rounds)
+                                 : run<kLevels, kAlongTrellis, 4>(s, out, rounds);
 }
 
 std::size_t rounds_avx2(Stream& s, std::uint8_t* out, std::size_t rounds) noexcept {
