@@ -1,4 +1,4 @@
-"""Every instruction set decodes streams of `rans` along a trellis to the symbols they were made of."""
+"""Streams of `rans` along a trellis: every instruction set decodes the symbols they are of."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,8 @@ def walk(levels, memory, lanes):
 
 def normal_levels(rng, n, bits, spread):
     middle = 1 << (bits - 1)
-    return np.clip(np.rint(rng.standard_normal(n) * spread) + middle, 0, 2 * middle - 1).astype(np.int64)
+    levels = np.rint(rng.standard_normal(n) * spread) + middle
+    return np.clip(levels, 0, 2 * middle - 1).astype(np.int64)
 
 
 # Levels, bits, and what their streams must have: more than one table, escapes.
