@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/bytes.hpp"
+#include "simd/byte_table_avx2.hpp"
 
 #if QC_X86
 #include <immintrin.h>
@@ -31,9 +32,84 @@ void lookup_portable(const std::uint8_t* symbols, unsigned, std::size_t n, const
 #if QC_X86
 #pragma GCC push_options
 #pragma GCC target("avx2")
+// The two upper bytes of each of the first 64 elements, apart.
+struct UpperBytes {
+    alignas(32) std::uint8_t planes[2][64];
+    unsigned lower = 0;  // what the other bytes have
+
+    UpperBytes(const std::uint8_t* table, std::size_t item) noexcept {
+        if (item == 2) {
+            fill<std::uint16_t>(table);
+        } else {
+            fill<std::uint32_t>(table);
+        }
+    }
+
+private:
+    template <class T>
+    void fill(const std::uint8_t* table) noexcept {
+        constexpr unsigned kShift = 8 * (sizeof(T) - 2);
+        T all = 0;
+        for (unsigned k = 0; k < 64; ++k) {
+            const T element = load<T>(table + k * sizeof(T));
+            all |= element;
+            planes[0][k] = static_cast<std::uint8_t>(element >> kShift);
+            planes[1][k] = static_cast<std::uint8_t>(element >> (kShift + 8));
+        }
+        lower = all & ((1u << kShift) - 1);
+    }
+};
+
+// Elements that have no other bytes; returns for how many.
+template <unsigned kBits, std::size_t kItem>
+std::size_t lookup_upper(const std::uint8_t* symbols, std::size_t n, const UpperBytes& bytes,
+                         std::uint8_t* out) noexcept {
+    const ByteTable<kBits> low(bytes.planes[0]);
+    const ByteTable<kBits> high(bytes.planes[1]);
+    const __m256i zero = _mm256_setzero_si256();
+    // So that what is unpacked within halves of registers lies in order.
+    const __m256i order = kItem == 2 ? _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7)
+                                     : _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
+    std::size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        const __m256i at = _mm256_permutevar8x32_epi32(
+            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(symbols + i)), order);
+        const __m256i first = low.at(at);
+        const __m256i second = high.at(at);
+        const __m256i pairs[2] = {_mm256_unpacklo_epi8(first, second), _mm256_unpackhi_epi8(first, second)};
+        auto* to = reinterpret_cast<__m256i*>(out + i * kItem);
+        for (const __m256i pair : pairs) {
+            if constexpr (kItem == 2) {
+                _mm256_storeu_si256(to++, pair);
+            } else {
+                _mm256_storeu_si256(to++, _mm256_unpacklo_epi16(zero, pair));
+                _mm256_storeu_si256(to++, _mm256_unpackhi_epi16(zero, pair));
+            }
+        }
+    }
+    return i;
+}
+
+template <std::size_t kItem>
+std::size_t lookup_upper(const std::uint8_t* symbols, unsigned bits, std::size_t n, const UpperBytes& bytes,
+                         std::uint8_t* out) noexcept {
+    return bits <= 4   ? lookup_upper<4, kItem>(symbols, n, bytes, out)
+           : bits == 5 ? lookup_upper<5, kItem>(symbols, n, bytes, out)
+                       : lookup_upper<6, kItem>(symbols, n, bytes, out);
+}
+
+// Tables of up to 64 entries of two bytes lie in registers, by bytes.
 void lookup_avx2(const std::uint8_t* symbols, unsigned bits, std::size_t n, const std::uint8_t* table,
                  std::size_t item, std::uint8_t* out) {
     std::size_t i = 0;
+    if (bits <= 6 && item <= 4 && n >= 32) {
+        const UpperBytes bytes(table, item);
+        if (item == 2) {
+            i = lookup_upper<2>(symbols, bits, n, bytes, out);
+        } else if (bytes.lower == 0) {
+            i = lookup_upper<4>(symbols, bits, n, bytes, out);
+        }
+    }
     if (item == 4) {
         const int* const base = reinterpret_cast<const int*>(table);
         for (; i + 8 <= n; i += 8) {
