@@ -41,7 +41,7 @@ _EXACT = (
 )
 _CLUSTERED = ("kmeans(k={k}) | rans", "kmeans(k={k}) | zero_run(then='rans')")
 _CLUSTERS = (2, 4, 16, 256)  # few sizes, so that small tensors share chunks
-_PIECE = 1 << 18  # elements of a tensor that are looked at
+_PIECE = 1 << 20  # elements of a tensor that are looked at: a chunk, with what one costs
 _SMALL = 1 << 16  # tensors of fewer share chunks, and so a codec
 _ROUNDS = 8
 _CLOSE_DB = 0.01
@@ -129,14 +129,13 @@ class _Piece:
 
     @staticmethod
     def of(tensor: str, array: npt.NDArray[np.generic]) -> _Piece:
-        """The first rows of a tensor, all of a small one."""
+        """All of a small tensor; else rows from all over, for embeddings have them in an order."""
         flat = array.reshape(-1)
         energy = sum(
             float(np.cumsum(flat[at : at + _PIECE].astype(np.float64) ** 2)[-1])
             for at in range(0, flat.size, _PIECE)
         )
-        rows = max(1, min(len(array), _PIECE * len(array) // array.size))
-        values = np.ascontiguousarray(array[:rows])
+        values = np.ascontiguousarray(array[:: -(-array.size // _PIECE)])
         return _Piece(tensor, values, energy, array.size / values.size)
 
 
