@@ -66,9 +66,12 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
                         codec.quantizer->runs(t, range, state, 0, runs);
     PlaneTable table;
     SymbolTable elements{};
-    const bool tabling = may_fuse && can_look_up(readers[0]) && codec.quantizer->table != nullptr &&
+    bool tabling = may_fuse && can_look_up(readers[0]) && codec.quantizer->table != nullptr &&
                          codec.quantizer->table(state, out_dtype, workspace, elements);
-    if (tabling) table.fill(elements, state.bits[0], static_cast<unsigned>(item));
+    if (tabling) {
+        table.fill(elements, state.bits[0], static_cast<unsigned>(item));
+        tabling = can_look_up(readers[0], table);
+    }
     const std::size_t word = item_bytes(t.dtype);
     const bool merging = stream_stores && out_dtype == t.dtype &&
                          codec.quantizer->rotated_planes != nullptr &&

@@ -30,6 +30,14 @@ bool can_look_up(const PlaneReader& reader) noexcept {
     return rans_stream(reader, true) != nullptr && table_rans.pick() != nullptr;
 }
 
+bool can_look_up(const PlaneReader& reader, const PlaneTable& table) noexcept {
+    if (!can_look_up(reader)) return false;
+#if QC_X86
+    if (table_rans.pick() == table_rans_avx2) return takes_avx2(*rans_stream(reader, true), table);
+#endif
+    return true;
+}
+
 bool can_merge(const PlaneReader& first, std::size_t bytes) noexcept {
     return (bytes == 2 || bytes == 4) && rans_stream(first) != nullptr &&
            fused_merge.pick() != nullptr;

@@ -35,11 +35,16 @@ using TableUnpackFn = Status (*)(const std::uint8_t* in, unsigned bits, std::siz
 extern const Variants<TableRansFn> table_rans;
 extern const Variants<TableUnpackFn> table_unpack;
 
-// Whether the plane, in the form it is stored in, has such a loop at the active level.
+// With AVX2, for streams and tables for which takes_avx2: 128 lanes, no raw bits, two bytes of elements not zero.
+Status table_rans_avx2(rans::Stream& s, std::size_t n, const PlaneTable& table, std::uint8_t* out) noexcept;
+bool takes_avx2(const rans::Stream& s, const PlaneTable& table) noexcept;
+
+// Whether the plane, in the form it is stored in, has such a loop at the active level, and for this table.
 bool can_look_up(const PlaneReader& reader) noexcept;
+bool can_look_up(const PlaneReader& reader, const PlaneTable& table) noexcept;
 
 // The next n symbols of the plane to n elements at `out`. A symbol beyond the table is kCorrupt.
-//   requires  can_look_up(reader), n a multiple of 256, and as for PlaneReader::next
+//   requires  can_look_up(reader, table), n a multiple of 256, and as for PlaneReader::next
 Status table_next(PlaneReader& reader, std::size_t n, const PlaneTable& table,
                   std::uint8_t* out) noexcept;
 

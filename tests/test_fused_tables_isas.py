@@ -1,0 +1,50 @@
+"""Large outputs by way of a table of elements: every instruction set has the portable values."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import qcodec
+from qcodec import _core
+
+N = 4_300_803  # five chunks, of which the last ends within a block; 8 MiB even of two bytes
+DTYPES = [np.float32, np.float16, ml_dtypes.bfloat16]
+CODECS = [
+    "trellis(step=0.28) | rans",  # tables with escapes
+    "trellis(step=1.0) | rans",
+    "kmeans(k=12) | rans",
+]
+
+
+def with_values(blob):
+    with qcodec.safe_open(blob) as f:
+        return blob, {dtype: f.get_tensor("", dtype=dtype) for dtype in DTYPES}
+
+
+@pytest.fixture(scope="module")
+def decoded():
+    """By codec: a blob, and what portable code makes of it in each dtype."""
+    rng = np.random.default_rng(5)
+    weights = rng.standard_normal(N, np.float32) * np.repeat([1, 0.3, 1], [N // 2, 1 << 20, N])[:N]
+    weights = weights.astype(np.float32)
+    before = _core.isa()
+    _core.set_isa("portable")
+    try:
+        return {codec: with_values(qcodec.encode(weights, codec)) for codec in CODECS}
+    finally:
+        _core.set_isa(before)
+
+
+@pytest.mark.parametrize("offset", [0, 4, 20])
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
+@pytest.mark.parametrize("codec", CODECS)
+def test_large_output_by_a_table_equals_the_portable_one(isa, decoded, codec, dtype, offset):
+    blob, portable = decoded[codec]
+    size = portable[dtype].nbytes
+    raw = np.full(size + 192, 0xA5, np.uint8)
+    begin = 64 - raw.ctypes.data % 64 + offset
+    with qcodec.safe_open(blob, threads=1) as f:
+        f.get_tensor("", out=raw[begin : begin + size].view(dtype))
+    np.testing.assert_array_equal(raw[begin : begin + size], portable[dtype].view(np.uint8))
+    assert (raw[:begin] == 0xA5).all()
+    assert (raw[begin + size :] == 0xA5).all()
