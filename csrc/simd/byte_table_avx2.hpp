@@ -37,10 +37,12 @@ private:
         if constexpr (kCount == 1) {
             return _mm256_shuffle_epi8(part_[kFirst], i);
         } else {
-            constexpr int kTopBit = kCount == 2 ? 4 : kCount == 4 ? 5 : 6;
+            constexpr int kHalf = 8 * kCount;
+            constexpr int kToTop = kCount == 2 ? 3 : kCount == 4 ? 2 : 1;
+            const __m256i is_upper = kCount == kParts ? _mm256_cmpgt_epi8(i, _mm256_set1_epi8(kHalf - 1))
+                                                      : _mm256_slli_epi16(i, kToTop);
             return _mm256_blendv_epi8(among<kFirst, kCount / 2>(i),
-                                      among<kFirst + kCount / 2, kCount / 2>(i),
-                                      _mm256_slli_epi16(i, 7 - kTopBit));
+                                      among<kFirst + kCount / 2, kCount / 2>(i), is_upper);
         }
     }
 
