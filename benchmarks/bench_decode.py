@@ -19,6 +19,8 @@ CODECS = [
     "uniform(bits=4, group=64) | rans",
     "uniform(bits=8, axis=0) | huffman",
     "uniform(bits=4, group=64) | huffman",
+    "trellis(states=8, snr=20) | rans",
+    "trellis(snr=20) | rans",
 ]
 DTYPES = {"f32": np.float32, "bf16": ml_dtypes.bfloat16, "f16": np.float16}
 
