@@ -16,6 +16,7 @@
 #include "entropy/bitpack.hpp"
 #include "entropy/bloomier.hpp"
 #include "entropy/coder.hpp"
+#include "entropy/trellis.hpp"
 #include "simd/isa.hpp"
 
 namespace {
@@ -65,6 +66,16 @@ void decode(const CoderKernel& coder, const std::vector<std::uint8_t>& payload, 
     (void)coder.finish(state).ok();
 }
 
+// Makes each symbol of the kind that its lane's state wants.
+void follow(const Trellis& trellis, std::vector<std::uint8_t>& symbols) {
+    unsigned states[256] = {};
+    for (std::size_t i = 0; i < symbols.size(); ++i) {
+        unsigned& state = states[i % trellis.lanes];
+        symbols[i] = static_cast<std::uint8_t>((symbols[i] & ~1u) | (state & 1));
+        state = trellis::next_state(trellis.memory, state, symbols[i] >> 1 & 1);
+    }
+}
+
 std::vector<std::uint8_t> encode_and_damage(const CoderKernel& coder, Input& in, std::size_t count,
                                             unsigned bits) {
     const unsigned changes = in.byte() % 4;
@@ -82,6 +93,11 @@ std::vector<std::uint8_t> encode_and_damage(const CoderKernel& coder, Input& in,
     }
     std::vector<std::uint8_t> out(packed_bytes(count, bits) + 64);
     Workspace workspace;
+    // Half of the streams along a trellis, in so many lanes; coders that know none take the symbols as they are.
+    if (bits > 1 && places[2] % 2 != 0) {
+        workspace.trellis = {3 + 2 * static_cast<unsigned>(values[2] % 3), 1u << values[1] % 9};
+        follow(workspace.trellis, symbols);
+    }
     const unsigned in_use = bloomier::values_in_use(symbols);
     if (coder.id != bloomier::kId) {
         out.resize(coder.encode(symbols, bits, workspace, out));
