@@ -263,9 +263,10 @@ def _finite(
         data = _core.convert(data, DTYPE_CODES[dtype], DTYPE_CODES["F32"])
     values: npt.NDArray[np.float32] = data.view(np.float32)
     reach = codec.quantizer.reach
-    fits = np.abs(values) <= reach  # false for NaN
-    if not fits.all():
-        at = int(np.argmin(fits))
+    with np.errstate(invalid="ignore"):  # NaN is neither, and compares as false
+        fit = bool(values.min(initial=0) >= -reach and values.max(initial=0) <= reach)
+    if not fit:
+        at = int(np.argmin(np.abs(values) <= reach))
         reason = (
             "not a finite float32"
             if not np.isfinite(values[at])
