@@ -14,7 +14,7 @@ from qcodec._arrays import DTYPE_CODES, as_array, flat_bytes
 from qcodec.container._fields import CHUNK_ELEMENTS
 from qcodec.errors import InputError, QCodecError
 from qcodec.pipeline import KERNEL_ERRORS, Codec, make_job, resolve_threads
-from qcodec.stages import Part, Symbols
+from qcodec.stages import Part, Symbols, coding_order
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
@@ -198,7 +198,7 @@ def _symbols(codec: Codec, parts: Sequence[Part]) -> tuple[Symbols, bytes, I64 |
     profile = b""
     if codes is not None and codes.size:
         profile = _core.stream(codec.coder.wire_id, codes, _PROFILE_BITS, True)
-    return made, b"".join(made.sections) + profile, _order(parts)
+    return made, b"".join(made.sections) + profile, coding_order(parts)
 
 
 def symbol_planes(array: npt.NDArray[Any], dtype: str, codec: Codec) -> list[U8]:
@@ -211,14 +211,6 @@ def symbol_planes(array: npt.NDArray[Any], dtype: str, codec: Codec) -> list[U8]
         for whole, plane in zip(planes, made.planes, strict=True):
             whole.append(plane)
     return [np.concatenate(whole) for whole in planes]
-
-
-def _order(parts: Sequence[Part]) -> I64 | None:
-    """In which order the symbols of the parts are coded; None for their own."""
-    if parts[0].classes is None:
-        return None
-    classes = np.concatenate([part.classes for part in parts])
-    return np.argsort(classes, kind="stable")
 
 
 def _classify(codec: Codec, parts: Sequence[Part]) -> U8 | None:

@@ -95,26 +95,28 @@ def preset(name: str, tensors: Mapping[str, npt.ArrayLike], snr: float | None = 
         return Recipe.of("lossless" if name == "lossless" else _FAST)
     target = check_float("snr", DEFAULT_SNR if snr is None else snr, *SNR_RANGE)
     exact: dict[str, Codec] = {}
-    vectors: list[str] = []
+    vectors: dict[str, npt.NDArray[Any]] = {}
     classes: dict[tuple[str, str], _Class] = {}  # small tensors of a kind, or a large one
     for tensor, value in tensors.items():
         array = as_array(value, f"tensor {tensor!r}")
-        if name == "archive" and (codec := _exact(array)) is not None:
+        finite = _is_finite(array)
+        if name == "archive" and (codec := _exact(array, finite)) is not None:
             exact[tensor] = codec
-        elif not _is_matrix(array):
-            exact[tensor] = parse("lossless")
-            vectors.append(tensor)
-        else:
+        elif finite and array.ndim >= 2:
             kind = "kernels" if name == "archive" and _is_kernel(array) else "matrices"
             templates = _ARCHIVE[kind] if name == "archive" else (_BALANCED,)
             key = (kind, tensor if array.size >= _SMALL else "")
             classes.setdefault(key, _Class(templates)).pieces.append(_Piece.of(tensor, array))
+        elif name == "archive":
+            vectors[tensor] = array
+        else:
+            exact[tensor] = parse("lossless")
     chosen = _solve(classes, target)
-    if name == "archive" and chosen:
-        mantissa = min(max(_LEAST_MANTISSA, math.ceil(target / 6.02)), 23)
+    if chosen:
+        mantissa = max(_LEAST_MANTISSA, math.ceil(target / 6.02))
         exact |= dict.fromkeys(vectors, parse(f"rounded(mantissa={mantissa})"))
-    elif name == "archive":
-        exact |= _smallest_together(vectors, tensors)
+    else:
+        exact |= _smallest_together(vectors)
     return Recipe(named=tuple((tensor, (exact | chosen)[tensor]) for tensor in tensors))
 
 
@@ -232,10 +234,10 @@ def _short(step: float) -> float:
     return float(f"{step:.5g}")
 
 
-def _is_matrix(array: npt.NDArray[np.generic]) -> bool:
-    """Whether errors of the elements are what the ratio is about."""
+def _is_finite(array: npt.NDArray[np.generic]) -> bool:
+    """Whether there are elements, of a floating dtype, and all finite."""
     floating = dtype_name(array.dtype) in LOSSY_DTYPES
-    return floating and array.ndim >= 2 and array.size > 0 and bool(np.isfinite(array).all())
+    return floating and array.size > 0 and bool(np.isfinite(array).all())
 
 
 def _is_kernel(array: npt.NDArray[np.generic]) -> bool:
@@ -243,10 +245,9 @@ def _is_kernel(array: npt.NDArray[np.generic]) -> bool:
     return array.ndim >= 3 and array.shape[-1] == array.shape[-2] and 2 <= array.shape[-1] <= 8
 
 
-def _exact(array: npt.NDArray[np.generic]) -> Codec | None:
+def _exact(array: npt.NDArray[np.generic], finite: bool) -> Codec | None:
     """The smallest of what keeps integers, clustered values and odd ones; None for floats."""
-    dtype = dtype_name(array.dtype)
-    if array.size == 0 or dtype not in LOSSY_DTYPES or not np.isfinite(array).all():
+    if not finite:
         return _smallest(array, _EXACT)
     values = _distinct(array)
     if values is None or 2 * values.size > array.size:
@@ -269,17 +270,14 @@ def _distinct(array: npt.NDArray[np.generic]) -> npt.NDArray[np.unsignedinteger[
     return found
 
 
-def _smallest_together(
-    names: Sequence[str], tensors: Mapping[str, npt.ArrayLike]
-) -> dict[str, Codec]:
+def _smallest_together(vectors: Mapping[str, npt.NDArray[Any]]) -> dict[str, Codec]:
     """One codec for vectors whose names end alike: they share chunks, and have things in common."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for name in names:
-        dtype = dtype_name(as_array(tensors[name], name).dtype)
-        groups.setdefault((name.rsplit(".", 1)[-1], dtype), []).append(name)
+    for name, array in vectors.items():
+        groups.setdefault((name.rsplit(".", 1)[-1], dtype_name(array.dtype)), []).append(name)
     out: dict[str, Codec] = {}
     for group in groups.values():
-        joint = np.concatenate([as_array(tensors[name], name).reshape(-1) for name in group])
+        joint = np.concatenate([vectors[name].reshape(-1) for name in group])
         out |= dict.fromkeys(group, _smallest(joint, _EXACT))
     return out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -93,6 +94,14 @@ class Part:
     first: int
     fitted: Any
     classes: npt.NDArray[np.uint8] | None = None
+
+
+def coding_order(parts: Sequence[Part]) -> npt.NDArray[np.int64] | None:
+    """In which order the symbols of the parts of a chunk are coded; None for their own."""
+    if parts[0].classes is None:
+        return None
+    classes = np.concatenate([part.classes for part in parts])
+    return np.argsort(classes, kind="stable")
 
 
 @dataclasses.dataclass

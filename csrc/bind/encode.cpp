@@ -93,7 +93,7 @@ py::object forward(const TensorJob& job, const Bytes& data, const Flat<float>& s
             const ChunkRange range{first, static_cast<std::size_t>(std::min<std::uint64_t>(
                                               kChunk, job.spec.n - first))};
             ChunkSymbols made;
-            status = job.codec.quantizer->forward(job.spec, range, in.data() + first * item, params,
+            status = job.codec.quantizer->symbols(job.spec, range, in.data() + first * item, params,
                                                   workspace, made);
             if (!status.ok()) break;
             if (planes.size() < made.planes) planes.resize(made.planes, std::vector<std::uint8_t>(job.spec.n));
@@ -124,7 +124,7 @@ py::tuple symbols(const TensorJob& job, const Bytes& data, const Flat<float>& sc
     Status status;
     {
         const py::gil_scoped_release release;
-        status = job.codec.quantizer->forward(job.spec, {first, count}, in.data(), params, workspace, made);
+        status = job.codec.quantizer->symbols(job.spec, {first, count}, in.data(), params, workspace, made);
     }
     check(status);
     py::list planes;

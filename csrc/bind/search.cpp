@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "bind/arrays.hpp"
 #include "bind/bind.hpp"
@@ -28,7 +29,8 @@ py::tuple walk_trellis(const Flat<float>& values, const Flat<float>& weights, un
         const py::gil_scoped_release release;
         walk = trellis::choose(in, importance.empty() ? nullptr : importance.data(), {memory, scale, rdo}, workspace);
     }
-    py::array_t<std::int8_t> shifts(static_cast<py::ssize_t>(walk.n_shifts), walk.shifts.data());
+    py::array_t<std::int8_t> shifts(static_cast<py::ssize_t>(walk.n_shifts));
+    std::memcpy(shifts.mutable_data(), walk.shifts.data(), walk.n_shifts);
     return py::make_tuple(Bytes(static_cast<py::ssize_t>(in.size()), walk.symbols), walk.bits, walk.lanes, shifts);
 }
 

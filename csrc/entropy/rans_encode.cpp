@@ -54,15 +54,6 @@ void peek_counts(std::span<const std::uint8_t> symbols, std::uint32_t* counts) {
     }
 }
 
-// The states cost two bytes a lane, about 1.5 of them for nothing: at most 0.6 % of the stream.
-// Fewer where size comes before speed.
-unsigned choose_lanes(std::uint64_t bits, bool patient) {
-    const unsigned most = patient ? kMaxLanes / 4 : kMaxLanes;
-    unsigned lanes = 1;
-    while (lanes < most && bits / 8 >= 2 * lanes * std::uint64_t{256}) lanes *= 2;
-    return lanes;
-}
-
 struct Escapes {
     std::size_t n;
     unsigned width;
@@ -102,7 +93,8 @@ std::size_t encode_plain(std::span<const std::uint8_t> symbols, const std::uint3
     job.n = n;
     job.model = &m;
     job.choices = coding.choices;
-    job.lanes = m.memory > 0 ? trellis.lanes : choose_lanes(m.bits, work.patient);
+    const unsigned most_lanes = work.patient ? kMaxLanes / 4 : kMaxLanes;  // where size comes before speed, fewer
+    job.lanes = m.memory > 0 ? trellis.lanes : choose_lanes(m.bits, 1, most_lanes);
     const bool escapes_possible = std::any_of(m.encode_tables, m.encode_tables + m.n_tables,
                                               [](const auto& t) { return t.has_escapes; });
     const std::size_t room = n + 2 * kPad;
@@ -258,6 +250,12 @@ void choose(const std::uint8_t* index, std::size_t n, const Model& m, std::uint8
 }
 
 }  // namespace
+
+unsigned choose_lanes(std::uint64_t bits, unsigned least, unsigned most) noexcept {
+    unsigned lanes = least;
+    while (lanes < most && bits / 8 >= 2 * lanes * std::uint64_t{256}) lanes *= 2;
+    return lanes;
+}
 
 Coding fit_model(std::span<const std::uint8_t> symbols, const std::uint32_t* counts, unsigned bits,
                  unsigned memory, Workspace& work, Model& m) {

@@ -17,7 +17,7 @@ Status encode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
                     const std::uint8_t* data, const Params& params, Workspace& workspace,
                     Buffer& chunk) {
     ChunkSymbols made;
-    QC_TRY(codec.quantizer->forward(t, range, data, params, workspace, made));
+    QC_TRY(codec.quantizer->symbols(t, range, data, params, workspace, made));
     std::size_t most = made.section.size();
     for (unsigned k = 0; k < made.planes; ++k) most += 2 + packed_bytes(range.count, made.bits[k]);
     std::uint8_t* const out = chunk.reserve(most);
@@ -122,7 +122,7 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
     }
     if (end < range.count) return kOkStatus;
     for (unsigned k = 0; k < state.planes; ++k) QC_TRY(readers[k].finish());
-    return codec.quantizer->finish(state);
+    return codec.quantizer->close(state);
 }
 
 }  // namespace qc

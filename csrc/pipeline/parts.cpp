@@ -303,7 +303,7 @@ Status decode_parts(const Codec& codec, std::span<const Part> parts,
         const Target to{output.at, output.dtype, item, stream_stores};
         QC_TRY(part.spec->block != 0 ? decode_blocks(codec, part, symbols, one, to, workspace)
                                      : decode_plain(codec, part, symbols, one, to, workspace));
-        QC_TRY(codec.quantizer->finish(one));
+        QC_TRY(codec.quantizer->close(one));
     }
     return kOkStatus;
 }

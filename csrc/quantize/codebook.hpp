@@ -31,6 +31,5 @@ inline void set_codebooks(ChunkState& state, std::uint64_t books, const float* p
 // As QuantizerKernel::table, for chunks of one codebook.
 bool codebook_table(ChunkState& state, DType to, Workspace& workspace, SymbolTable& table) noexcept;
 
-inline Status codebook_finish(const ChunkState&) noexcept { return kOkStatus; }
 
 }  // namespace qc

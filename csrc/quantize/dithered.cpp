@@ -138,11 +138,6 @@ constinit const Variants<SubtractFn> subtract_dither{subtract_portable};
 constinit const Variants<TurnFn> turn_classes{turn_portable};
 #endif
 
-Status forward(const TensorSpec&, ChunkRange range, const std::uint8_t*, const Params&, Workspace&,
-               ChunkSymbols&) {
-    return {Code::kInput, range.first, "dithered symbols are chosen by the caller"};
-}
-
 Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& workspace,
             ChunkState& state) {
     const std::size_t start = in.at();
@@ -244,12 +239,9 @@ bool streams(const TensorSpec&, const ChunkState&, DType) noexcept { return fals
 
 constexpr QuantizerKernel kDithered{.name = "dithered",
                                     .id = 3,
-                                    .forward = forward,
                                     .open = open,
                                     .inverse = inverse,
                                     .finish = finish,
-                                    .rotated_planes = nullptr,
-                                    .runs = nullptr,
                                     .classes = classes,
                                     .gather = gather,
                                     .streams = streams};

@@ -52,11 +52,6 @@ constexpr Codebook make_codebook() {
 constexpr Codebook kBook = make_codebook();
 static_assert(kBook.pattern[1] == 0x0602020202020202 && kBook.pattern[227] == 0x0606060606020202);
 
-Status forward(const TensorSpec&, ChunkRange range, const std::uint8_t*, const Params&, Workspace&,
-               ChunkSymbols&) {
-    return {Code::kInput, range.first, "e8p codes are chosen by the caller"};
-}
-
 Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& workspace,
             ChunkState& state) {
     const std::size_t start = in.at();
@@ -150,10 +145,8 @@ Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
     return kOkStatus;
 }
 
-Status finish(const ChunkState&) noexcept { return kOkStatus; }
-
-constexpr QuantizerKernel kE8P{"e8p",         7,       forward, open,    inverse,   finish,
-                               nullptr, nullptr, nullptr, nullptr, next_plane};
+constexpr QuantizerKernel kE8P{
+    .name = "e8p", .id = 7, .open = open, .inverse = inverse, .next_plane = next_plane};
 const RegisterQuantizer registered{kE8P};
 
 }  // namespace

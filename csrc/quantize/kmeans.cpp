@@ -12,11 +12,6 @@ constexpr std::uint8_t kWidth = 7;   // bits of the form: symbols' width less 1
 constexpr std::uint8_t kShort = 8;   // entries have 16 bits
 constexpr std::uint8_t kSizes = 16;  // one size for each codebook, not one for all
 
-Status forward(const TensorSpec&, ChunkRange range, const std::uint8_t*, const Params&, Workspace&,
-               ChunkSymbols&) {
-    return {Code::kInput, range.first, "kmeans symbols are chosen by the caller"};
-}
-
 // Entries of all codebooks; false where some are not finite.
 bool read_points(std::span<const std::uint8_t> raw, bool short_entries, std::size_t n,
                  float* points) noexcept {
@@ -73,12 +68,8 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
 
 constexpr QuantizerKernel kKmeans{.name = "kmeans",
                                   .id = 5,
-                                  .forward = forward,
                                   .open = open,
                                   .inverse = codebook_inverse,
-                                  .finish = codebook_finish,
-                                  .rotated_planes = nullptr,
-                                  .runs = nullptr,
                                   .table = codebook_table};
 const RegisterQuantizer registered{kKmeans};
 

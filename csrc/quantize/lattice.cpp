@@ -20,11 +20,6 @@ constexpr std::uint64_t kNoLength = kChunk + kMaxDim;
 Kind kind_of(const TensorSpec& t) noexcept { return static_cast<Kind>(t.lattice); }
 State& state_of(const ChunkState& state) noexcept { return *static_cast<State*>(state.own); }
 
-Status forward(const TensorSpec&, ChunkRange range, const std::uint8_t*, const Params&, Workspace&,
-               ChunkSymbols&) {
-    return {Code::kInput, range.first, "lattice points are chosen by the caller"};
-}
-
 bool is_scale(float scale) noexcept {
     const auto bits = std::bit_cast<std::uint32_t>(scale);
     return bits >= 0x00800000u && bits < 0x7F800000u;
@@ -211,16 +206,10 @@ Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
     return kOkStatus;
 }
 
-Status finish(const ChunkState&) noexcept { return kOkStatus; }
-
 constexpr QuantizerKernel kLattice{.name = "lattice",
                                    .id = 4,
-                                   .forward = forward,
                                    .open = open,
                                    .inverse = inverse,
-                                   .finish = finish,
-                                   .rotated_planes = nullptr,
-                                   .runs = nullptr,
                                    .next_plane = next_plane,
                                    .streams = streams};
 const RegisterQuantizer registered{kLattice};

@@ -51,19 +51,25 @@ Status inverse(const TensorSpec& t, ChunkRange, ChunkState&, const std::uint8_t*
     return kOkStatus;
 }
 
-Status finish(const ChunkState&) noexcept { return kOkStatus; }
-
 bool rotated_planes(const TensorSpec& t) noexcept {
     return mapping_of(t.dtype) == Mapping::kRotate;
 }
 
-constexpr QuantizerKernel kLossless{"lossless", 1,      forward,        open,
-                                    inverse,    finish, rotated_planes, nullptr};
+constexpr QuantizerKernel kLossless{.name = "lossless",
+                                    .id = 1,
+                                    .forward = forward,
+                                    .open = open,
+                                    .inverse = inverse,
+                                    .rotated_planes = rotated_planes};
 const RegisterQuantizer registered{kLossless};
 
 // The same planes of floats whose last mantissa bits an encoder has rounded away.
-constexpr QuantizerKernel kRounded{"rounded", 8,      forward,        open,
-                                    inverse,    finish, rotated_planes, nullptr};
+constexpr QuantizerKernel kRounded{.name = "rounded",
+                                    .id = 8,
+                                    .forward = forward,
+                                    .open = open,
+                                    .inverse = inverse,
+                                    .rotated_planes = rotated_planes};
 const RegisterQuantizer registered_rounded{kRounded};
 
 }  // namespace

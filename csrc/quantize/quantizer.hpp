@@ -113,11 +113,12 @@ struct QuantizerKernel {
     const char* name;  // equals the Python class attribute `name`
     std::uint8_t id;   // FORMAT.md, "Stages"
 
-    // Elements of a chunk -> section and planes, in slots kParams, kSymbols, kEscapes.
+    // Elements of a chunk -> section and planes, in slots kParams, kSymbols, kEscapes. Null where the encoder
+    // searches, and brings symbols along.
     //   requires  data holds range.count elements of t.dtype, aligned to their size   [binding]
     //   fails     kInput, at = element of the tensor                                  [kernel]
     Status (*forward)(const TensorSpec& t, ChunkRange range, const std::uint8_t* data,
-                      const Params& params, Workspace&, ChunkSymbols& out);
+                      const Params& params, Workspace&, ChunkSymbols& out) = nullptr;
 
     // Reads the section. Runs on untrusted bytes.
     Status (*open)(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace&,
@@ -130,16 +131,16 @@ struct QuantizerKernel {
                       const std::uint8_t* const* planes, std::size_t at, std::size_t n,
                       std::uint8_t* out, DType out_dtype, Workspace&) noexcept;
 
-    // After the last element of the chunk.
-    Status (*finish)(const ChunkState& state) noexcept;
+    // After the last element of the chunk. Null where there is nothing left to check.
+    Status (*finish)(const ChunkState& state) noexcept = nullptr;
 
     // Whether an element is its planes' bytes, the first plane's highest, rotated right by one bit. Null where never.
-    bool (*rotated_planes)(const TensorSpec& t) noexcept;
+    bool (*rotated_planes)(const TensorSpec& t) noexcept = nullptr;
 
     // Where all elements are q * scale of one plane: the runs from element `at` of the chunk on, for
     // loops that fuse. Null, or false, where they are not.
     bool (*runs)(const TensorSpec& t, ChunkRange range, const ChunkState& state, std::size_t at,
-                 Runs& runs) noexcept;
+                 Runs& runs) noexcept = nullptr;
 
     // Null, or: the classes 0..255 of the chunk's elements, in whose order symbols are coded.
     void (*classes)(const TensorSpec& t, ChunkRange range, std::uint8_t* out) noexcept = nullptr;
@@ -166,6 +167,15 @@ struct QuantizerKernel {
     // Whether `inverse` itself heeds `stream_stores` for elements of a dtype; else a copy of what it wrote does. Null
     // where never.
     bool (*streams)(const TensorSpec& t, const ChunkState& state, DType to) noexcept = nullptr;
+
+    Status symbols(const TensorSpec& t, ChunkRange range, const std::uint8_t* data, const Params& params,
+                   Workspace& workspace, ChunkSymbols& out) const {
+        if (forward == nullptr) return {Code::kInput, range.first, "symbols are chosen by the caller"};
+        return forward(t, range, data, params, workspace, out);
+    }
+    Status close(const ChunkState& state) const noexcept {
+        return finish == nullptr ? kOkStatus : finish(state);
+    }
 };
 
 class RegisterQuantizer {

@@ -7,11 +7,6 @@
 namespace qc {
 namespace {
 
-Status forward(const TensorSpec&, ChunkRange range, const std::uint8_t*, const Params&, Workspace&,
-               ChunkSymbols&) {
-    return {Code::kInput, range.first, "ternary symbols are chosen by the caller"};
-}
-
 Status open(const TensorSpec&, ChunkRange, ByteReader& in, Workspace& workspace,
             ChunkState& state) {
     std::uint32_t bits = 0;
@@ -31,12 +26,8 @@ Status open(const TensorSpec&, ChunkRange, ByteReader& in, Workspace& workspace,
 
 constexpr QuantizerKernel kTernary{.name = "ternary",
                                    .id = 6,
-                                   .forward = forward,
                                    .open = open,
                                    .inverse = codebook_inverse,
-                                   .finish = codebook_finish,
-                                   .rotated_planes = nullptr,
-                                   .runs = nullptr,
                                    .table = codebook_table};
 const RegisterQuantizer registered{kTernary};
 

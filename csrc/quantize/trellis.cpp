@@ -19,21 +19,6 @@ constexpr std::uint8_t kScaleIsStep = 1;
 constexpr std::uint8_t kShiftsFollow = 2;
 constexpr std::uint8_t kShiftsAsBefore = 4;
 
-Status read_shifts(std::uint8_t form, ByteReader& in, ChunkState& state) noexcept {
-    if ((form & kShiftsFollow) != 0) {
-        std::uint8_t shifts = 0;
-        QC_TRY(in.get(shifts, "trellis: shifts"));
-        if (shifts < 1 || shifts > trellis::kMaxShifts) return corrupt("trellis: number of shifts", in.at() - 1);
-        return in.take(shifts, state.shifts, "trellis: shifts");
-    }
-    if ((form & kShiftsAsBefore) == 0) {
-        state.shifts = {};
-    } else if (state.shifts.empty()) {
-        return corrupt("trellis: no shifts before these", in.at());
-    }
-    return kOkStatus;
-}
-
 Status read_patches(ChunkRange range, ByteReader& in, ChunkState& state) noexcept {
     std::uint64_t patches = 0;
     QC_TRY(in.varint(patches, "trellis: number of patches"));
@@ -72,7 +57,7 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
         QC_TRY(read_scales(raw, false, 1, scale));
         if (*scale == 0) return corrupt("trellis: scale", in.at() - 4);
     }
-    QC_TRY(read_shifts(form, in, state));
+    QC_TRY(read_shifts((form & kShiftsFollow) != 0, (form & kShiftsAsBefore) != 0, in, state));
     QC_TRY(read_patches(range, in, state));
     state.scales = scale;
     state.entries = 1;
@@ -87,11 +72,9 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
 
 const std::uint8_t* table_of(ChunkState& state, DType to, Workspace& workspace) {
     if (state.table != nullptr && state.table_dtype == to) return state.table;
-    const std::span<const std::int8_t> shifts{reinterpret_cast<const std::int8_t*>(state.shifts.data()),
-                                              state.shifts.size()};
     float values[256] = {};
     for (int s = 0; s < 2 * state.zero_point; ++s) {
-        values[s] = trellis::point(s - state.zero_point, shifts, state.scales[0]);
+        values[s] = trellis::point(s - state.zero_point, state.shifts, state.scales[0]);
     }
     std::uint8_t* const table = workspace.get(Workspace::kTable, kTableBytes);
     from_f32_portable(values, 256, table, to);
@@ -120,26 +103,15 @@ Status inverse(const TensorSpec&, ChunkRange, ChunkState& state, const std::uint
     return kOkStatus;
 }
 
-Status finish(const ChunkState&) noexcept { return kOkStatus; }
-
 bool point_table(ChunkState& state, DType to, Workspace& workspace, SymbolTable& table) noexcept {
     table = {table_of(state, to, workspace), 2u * static_cast<unsigned>(state.zero_point)};
     return true;
 }
 
-Status forward(const TensorSpec&, ChunkRange range, const std::uint8_t*, const Params&, Workspace&,
-               ChunkSymbols&) {
-    return {Code::kInput, range.first, "trellis symbols are chosen by the caller"};
-}
-
 constexpr QuantizerKernel kTrellis{.name = "trellis",
                                    .id = 9,
-                                   .forward = forward,
                                    .open = open,
                                    .inverse = inverse,
-                                   .finish = finish,
-                                   .rotated_planes = nullptr,
-                                   .runs = nullptr,
                                    .table = point_table,
                                    .patch = patch};
 const RegisterQuantizer registered{kTrellis};

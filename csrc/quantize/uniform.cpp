@@ -235,14 +235,7 @@ const std::uint8_t* shifted_table(ChunkState& state, DType to, Workspace& worksp
     if (state.table != nullptr && state.table_dtype == to) return state.table;
     float values[256];
     for (int s = 0; s < 256; ++s) {
-        const int q = s - state.zero_point;
-        const auto magnitude = static_cast<std::size_t>(std::abs(q));
-        int points = q * kShiftUnit;
-        if (magnitude >= 1 && magnitude <= state.shifts.size()) {
-            const auto shift = static_cast<std::int8_t>(state.shifts[magnitude - 1]);
-            points -= q > 0 ? shift : -shift;
-        }
-        values[s] = static_cast<float>(points) * (1.0f / kShiftUnit) * state.scales[0];
+        values[s] = shifted_level(s - state.zero_point, state.shifts) * state.scales[0];
     }
     std::uint8_t* const table = workspace.get(Workspace::kTable, kTableBytes);
     from_f32_portable(values, 256, table, to);
@@ -326,7 +319,6 @@ constexpr QuantizerKernel kUniform{.name = "uniform",
                                    .open = open_uniform,
                                    .inverse = inverse,
                                    .finish = finish,
-                                   .rotated_planes = nullptr,
                                    .runs = fused_runs,
                                    .table = point_table};
 const RegisterQuantizer registered{kUniform};

@@ -80,6 +80,21 @@ Status read_scales(std::span<const std::uint8_t> raw, bool scales16, std::uint64
     return bad != 0 ? corrupt("a scale is neither zero nor positive and normal") : kOkStatus;
 }
 
+Status read_shifts(bool follow, bool as_before, ByteReader& in, ChunkState& state) noexcept {
+    if (follow) {
+        std::uint8_t shifts = 0;
+        QC_TRY(in.get(shifts, "section: shifts"));
+        if (shifts < 1 || shifts > kMostShifts) return corrupt("section: number of shifts", in.at() - 1);
+        return in.take(shifts, state.shifts, "section: shifts");
+    }
+    if (!as_before) {
+        state.shifts = {};
+    } else if (state.shifts.empty()) {
+        return corrupt("section: no shifts before these", in.at());
+    }
+    return kOkStatus;
+}
+
 Status open_uniform(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& workspace,
                     ChunkState& state) {
     std::uint8_t form = 0;
@@ -119,16 +134,7 @@ Status open_uniform(const TensorSpec& t, ChunkRange range, ByteReader& in, Works
         QC_TRY(read_zero_points(raw, wide, entries, zero_points));
         state.zero_points = zero_points;
     }
-    if (form & kShifts) {
-        std::uint8_t shifts = 0;
-        QC_TRY(in.get(shifts, "uniform: shifts"));
-        if (shifts < 1 || shifts > kMostShifts) return corrupt("uniform: number of shifts", in.at() - 1);
-        QC_TRY(in.take(shifts, state.shifts, "uniform: shifts"));
-    } else if (!(form & kSameShifts)) {
-        state.shifts = {};
-    } else if (state.shifts.empty()) {
-        return corrupt("uniform: no shifts before these", in.at());
-    }
+    QC_TRY(read_shifts((form & kShifts) != 0, (form & kSameShifts) != 0, in, state));
     QC_TRY(in.take(escapes * 4, state.escapes, "uniform: escaped values"));
     for (std::uint64_t k = 0; k < escapes; ++k) {
         const auto q = load<std::int32_t>(state.escapes.data() + 4 * k);

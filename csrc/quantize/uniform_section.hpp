@@ -18,6 +18,20 @@ inline constexpr unsigned kMostCodeBits = 13;
 inline constexpr std::uint8_t kMostShifts = 31;
 inline constexpr int kShiftUnit = 128;  // shifts are in this part of a step
 
+// What a level of the grid stands for, in steps: small magnitudes are moved towards zero.
+inline float shifted_level(int level, std::span<const std::uint8_t> shifts) noexcept {
+    const auto magnitude = static_cast<std::size_t>(level < 0 ? -level : level);
+    int units = level * kShiftUnit;
+    if (magnitude >= 1 && magnitude <= shifts.size()) {
+        const auto shift = static_cast<std::int8_t>(shifts[magnitude - 1]);
+        units -= level > 0 ? shift : -shift;
+    }
+    return static_cast<float>(units) * (1.0f / kShiftUnit);
+}
+
+// Shifts as a section stores them, those of the part before, or none.
+Status read_shifts(bool follow, bool as_before, ByteReader& in, ChunkState& state) noexcept;
+
 // Scales as a section stores them: u16 or f32 each, zero or positive and normal.
 Status read_scales(std::span<const std::uint8_t> raw, bool scales16, std::uint64_t entries,
                    float* scales) noexcept;

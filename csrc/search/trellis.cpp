@@ -35,13 +35,6 @@ unsigned bits_for(float most) noexcept {
     return bits;
 }
 
-// States and trellises start in every lane: about 1.5 bytes for nothing, at most 0.6 % of the stream.
-unsigned choose_lanes(std::uint64_t bits) noexcept {
-    unsigned lanes = kMinLanes;
-    while (lanes < rans::kMaxLanes && bits / 8 >= 2 * lanes * std::uint64_t{256}) lanes *= 2;
-    return lanes;
-}
-
 std::uint8_t nearest_level(float value, int zero) noexcept {
     // The sum leaves the nearest integer in its low bits.
     return static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(value + 0x1.8p23f) + static_cast<unsigned>(zero));
@@ -92,12 +85,12 @@ void fit_shifts(const Grid& grid, int zero, const std::uint8_t* symbols, Walk& w
         sum[symbols[i]] += w * grid.values[from];
     });
     walk.n_shifts = 0;
-    for (unsigned j = 1; j <= kMaxShifts && static_cast<int>(j) < zero; ++j) {
+    for (unsigned j = 1; j <= kMostShifts && static_cast<int>(j) < zero; ++j) {
         const int up = zero + static_cast<int>(j), down = zero - static_cast<int>(j);
         const double m = mass[up] + mass[down];
         const double off = m > 0 ? j - (sum[up] - sum[down]) / m : 0;
         const double shift = std::nearbyint(std::clamp(off * kShiftUnit, -127.0, 127.0));
-        walk.shifts[j - 1] = static_cast<std::int8_t>(shift);
+        walk.shifts[j - 1] = static_cast<std::uint8_t>(static_cast<std::int8_t>(shift));
         if (shift != 0) walk.n_shifts = j;
     }
 }
@@ -210,7 +203,7 @@ Walk choose(std::span<const float> values, const float* weights, const Plan& pla
     const float factor = 1.0f / plan.scale;
     const unsigned bits = bits_for(kernels.largest(values.data(), n) * factor);
     const int zero = 1 << (bits - 1);
-    const unsigned lanes = choose_lanes(estimate_bits(values, factor, bits, zero));
+    const unsigned lanes = rans::choose_lanes(estimate_bits(values, factor, bits, zero), kMinLanes, rans::kMaxLanes);
     // A line more than the steps need: groups a power of 2 apart would share sets of the cache.
     const std::size_t stride = ((n + lanes - 1) / lanes + 1) * 16;
     const std::size_t all = stride * (lanes / 16);

@@ -28,7 +28,7 @@ struct Walk {
     const std::uint8_t* symbols;
     unsigned bits;
     unsigned lanes;
-    std::array<std::int8_t, kMaxShifts> shifts;  // of the points of magnitudes 1, 2, ...
+    std::array<std::uint8_t, kMostShifts> shifts;  // i8, of the points of magnitudes 1, 2, ...
     unsigned n_shifts;
 };
 

@@ -11,7 +11,7 @@ from qcodec._arrays import check_float, check_step, varint
 from qcodec.quantize._levels import MAX_ESCAPE
 from qcodec.quantize._profile import profile_options
 from qcodec.registry import register
-from qcodec.stages import Part, Quantizer, Symbols
+from qcodec.stages import Part, Quantizer, Symbols, coding_order
 
 F32 = npt.NDArray[np.float32]
 
@@ -165,10 +165,8 @@ class Trellis(Quantizer):
         ]
         values = units[0] if len(parts) == 1 else np.concatenate(units)
         weights = _weights_of(parts)
-        order = None
-        if parts[0].classes is not None:
-            classes = np.concatenate([part.classes for part in parts])
-            order = np.argsort(classes, kind="stable")
+        order = coding_order(parts)
+        if order is not None:
             values = values[order]
             weights = weights if weights.size == 0 else weights[order]
         memory = _MEMORY[self.states]
