@@ -7,8 +7,15 @@
 #include <limits>
 
 #include "entropy/rans_encode.hpp"
-#include "search/trellis_walk.hpp"
 #include "simd/isa.hpp"
+
+namespace qc::trellis {
+namespace {
+constexpr std::size_t kVectorBytes = 16;
+}
+}  // namespace qc::trellis
+#include "search/trellis_walk.hpp"
+#include "search/trellis_records.hpp"
 
 namespace qc::trellis {
 namespace {
@@ -102,6 +109,16 @@ void set_points(const Walk& walk, float scale, int zero, float* points) noexcept
     }
 }
 
+// Of a place that has a next one.
+void set_records(const float* points, const float* rates, unsigned tables, float* records) noexcept {
+    for (std::size_t i = 0; i + 1 < tables * kTableSize; ++i) {
+        const float* const point = points + i % kTableSize;
+        const bool is_last = i % 64 == 63;
+        const float record[4] = {point[0], is_last ? point[0] : point[1], rates[i], rates[i + 1]};
+        std::memcpy(records + 4 * i, record, sizeof record);
+    }
+}
+
 // The state of a search: levels of values, and what is known of their cost.
 class Search {
 public:
@@ -116,7 +133,7 @@ public:
         symbols_ = workspace.get(Workspace::kSymbols, steps * lanes);
         walk_.symbols = symbols_;
         model_ = workspace.get_as<rans::Model>(Workspace::kStaging, 1);
-        points_ = workspace.get_as<float>(Workspace::kCoefficients, (1 + rans::kMaxTables) * kTableSize);
+        points_ = workspace.get_as<float>(Workspace::kCoefficients, (1 + 5 * rans::kMaxTables) * kTableSize);
     }
 
     void iterate(const Grid& grid, unsigned passes) {
@@ -156,8 +173,11 @@ private:
             }
         }
         set_points(walk_, plan_.scale, zero_, points_);
+        float* const records = rates + rans::kMaxTables * kTableSize;
+        set_records(points_, rates, model_->n_tables, records);
         kKernels.pick()->walk({grid.values, grid.weights, grid.stride, grid.n, plan_.memory, walk_.lanes,
-                               static_cast<float>(zero_), 1u << (walk_.bits - 2), points_, rates, choices,
+                               static_cast<float>(zero_), 1u << (walk_.bits - 2), points_, rates, records,
+                               choices,
                                model_->n_tables > 1 ? model_->tile : rans::kMaxCount, symbols_},
                               scratch_);
     }
@@ -195,7 +215,7 @@ Grid sample_of(const Grid& grid, float* room) noexcept {
 
 }  // namespace
 
-const Kernels kPortable{largest, arrange, walk_with<PlainTables>};
+const Kernels kPortable{largest, arrange, walk_with<RecordTables>};
 
 Walk choose(std::span<const float> values, const float* weights, const Plan& plan, Workspace& workspace) {
     const std::size_t n = values.size();

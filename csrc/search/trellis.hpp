@@ -49,6 +49,7 @@ struct Job {
     unsigned places;        // symbols div 4 are below
     const float* points;    // by symbol modulo 4 and place: 4 * 64, in steps
     const float* rates;     // the same for each table: what a symbol's bits are worth
+    const float* records;   // by table, symbol modulo 4 and place: both points and both rates of a place and the next
     const std::uint8_t* choices;  // of a table, by tile
     std::size_t tile;
     std::uint8_t* symbols;        // with room for whole steps of all lanes
@@ -56,12 +57,15 @@ struct Job {
 inline constexpr std::size_t kTableSize = 4 * 64;
 
 struct Scratch {
-    void* decisions;   // 16 words for each step and 32 states, aligned to 64
-    void* candidates;  // 16 words for each step
+    void* decisions;   // kArranged words for each step and 32 states, aligned to 64
+    void* candidates;  // kArranged words for each step
 };
 
-// n values in units of 1 / factor, limited to -end .. end, for walks in `lanes` lanes, a multiple of 16: all steps of
-// the first 16 lanes, and so on, each `stride` after the one before. Lanes that end before the last step get zeros.
+inline constexpr std::size_t kArranged = 16;
+
+// n values in units of 1 / factor, limited to -end .. end, for walks in `lanes` lanes, a multiple of kArranged: all
+// steps of the first kArranged lanes, and so on, each `stride` after the one before. Lanes that end before the last
+// step get zeros.
 struct Arrange {
     const float* values;
     std::size_t n;

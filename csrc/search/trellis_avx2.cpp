@@ -13,11 +13,17 @@
 
 #pragma GCC push_options
 #pragma GCC target("avx2")
+namespace qc::trellis {
+namespace {
+constexpr std::size_t kVectorBytes = 32;
+}
+}  // namespace qc::trellis
 #include "search/trellis_walk.hpp"
+#include "search/trellis_records.hpp"
 
 namespace qc::trellis {
 
-const Kernels kAvx2{largest, arrange, walk_with<PlainTables>};
+const Kernels kAvx2{largest, arrange, walk_with<RecordTables>};
 
 }  // namespace qc::trellis
 #pragma GCC pop_options

@@ -17,6 +17,11 @@
 #pragma GCC target("avx2,avx512f,avx512bw,avx512vl,avx512dq")
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own headers
+namespace qc::trellis {
+namespace {
+constexpr std::size_t kVectorBytes = 64;
+}
+}  // namespace qc::trellis
 #include "search/trellis_walk.hpp"
 
 namespace qc::trellis {

@@ -1,8 +1,10 @@
-// search/trellis_walk.hpp - Viterbi's algorithm for 16 lanes at a time, in vectors as wide as the machine has.
+// search/trellis_walk.hpp - Viterbi's algorithm for as many lanes at a time as a vector of the machine holds.
 //
-// Include it only inside a region of the target that it is compiled for. Every target does the same operations in
+// Include it only inside a region of the target that it is compiled for, where qc::trellis has kVectorBytes, the width
+// of its registers. Every target does the same operations in
 // the same order, so all find the same path. Limit: two additions, a comparison, a choice and two operations for the
-// decision's bit for each state and 16 values.
+// decision's bit for each state and vector of values. Vectors wider than the target's registers would be taken apart
+// element by element: twenty times as slow.
 #pragma once
 
 #include <algorithm>
@@ -19,35 +21,16 @@
 namespace qc::trellis {
 namespace {
 
-typedef float Floats __attribute__((vector_size(64), aligned(64)));
-typedef std::int32_t Ints __attribute__((vector_size(64), aligned(64)));
-typedef std::uint8_t Bytes __attribute__((vector_size(16), aligned(16)));
-typedef std::uint32_t Words __attribute__((vector_size(64), aligned(64)));
+constexpr unsigned kLanes = kVectorBytes / 4;
+
+typedef float Floats __attribute__((vector_size(kVectorBytes)));
+typedef std::int32_t Ints __attribute__((vector_size(kVectorBytes)));
+typedef std::uint32_t Words __attribute__((vector_size(kVectorBytes)));
+typedef std::uint8_t Bytes __attribute__((vector_size(kLanes)));
 
 // Costs are compared again and again: they stay small.
 constexpr std::size_t kBlockSteps = 32;
 constexpr float kUnreached = 1e9f;
-
-// Points and rates of a subset, one lane after another.
-struct PlainTables {
-    const float* points;
-    const float* rates;
-
-    PlainTables(const Job& job, unsigned table) noexcept
-        : points(job.points), rates(job.rates + table * kTableSize) {}
-
-    [[gnu::always_inline]] void look_up(unsigned subset, Ints place, Floats& v0, Floats& v1, Floats& r0,
-                                        Floats& r1) const noexcept {
-        const float* const p = points + 64 * subset;
-        const float* const r = rates + 64 * subset;
-        for (unsigned k = 0; k < 16; ++k) {
-            v0[k] = p[place[k]];
-            v1[k] = p[place[k] + 1];
-            r0[k] = r[place[k]];
-            r1[k] = r[place[k] + 1];
-        }
-    }
-};
 
 // Costs of the best symbols of the four subsets, symbols modulo 4, and those symbols in the bytes of a word.
 template <class Tables>
@@ -125,16 +108,21 @@ struct Walker {
 inline float largest(const float* values, std::size_t n) noexcept {
     Ints most = {};
     std::size_t i = 0;
-    for (; i + 16 <= n; i += 16) {
+    for (; i + kLanes <= n; i += kLanes) {
         Ints bits;
         std::memcpy(&bits, values + i, sizeof bits);
         bits &= 0x7FFFFFFF;  // magnitudes are in order of their bits
         most = bits > most ? bits : most;
     }
     float all = 0;
-    for (unsigned k = 0; k < 16; ++k) all = std::max(all, std::bit_cast<float>(static_cast<std::int32_t>(most[k])));
+    for (unsigned k = 0; k < kLanes; ++k) all = std::max(all, std::bit_cast<float>(static_cast<std::int32_t>(most[k])));
     for (; i < n; ++i) all = std::max(all, std::abs(values[i]));
     return all;
+}
+
+// Where the values of a lane begin in an arrangement.
+inline std::size_t lane_start(std::size_t lane, std::size_t stride) noexcept {
+    return lane / kArranged * stride + lane % kArranged;
 }
 
 // Read once, in order: with the stride of all lanes each line would be fetched for itself.
@@ -142,9 +130,9 @@ inline void arrange(const Arrange& job) noexcept {
     const Floats zero = {};
     const Floats end = zero + job.end;
     for (std::size_t at = 0, step = 0; at < job.n; ++step) {
-        for (unsigned lane = 0; lane < job.lanes; lane += 16, at += 16) {
+        for (unsigned lane = 0; lane < job.lanes; lane += kLanes, at += kLanes) {
             Floats x = zero;
-            if (at + 16 <= job.n) {
+            if (at + kLanes <= job.n) {
                 std::memcpy(&x, job.values + at, sizeof x);
             } else {
                 for (std::size_t k = 0; at + k < job.n; ++k) x[k] = job.values[at + k];
@@ -152,33 +140,34 @@ inline void arrange(const Arrange& job) noexcept {
             x *= job.factor;
             x = x > end ? end : x;
             x = x < -end ? -end : x;
-            std::memcpy(job.out + lane / 16 * job.stride + step * 16, &x, sizeof x);
+            std::memcpy(job.out + lane_start(lane, job.stride) + step * kArranged, &x, sizeof x);
         }
     }
 }
 
-// Symbols of lanes [lane, lane + 16) of the job.
+// Symbols of lanes [lane, lane + kLanes) of the job.
 template <unsigned kMemory, class Tables>
 void walk_lanes(const Job& job, std::size_t lane, const Scratch& scratch) {
     constexpr unsigned kWords = Walker<kMemory>::kDecisionWords;
     auto* const decisions = static_cast<Words*>(scratch.decisions);
     auto* const candidates = static_cast<Words*>(scratch.candidates);
     const bool weighted = job.weights != nullptr;
-    const auto* const values = reinterpret_cast<const Floats*>(job.values + lane / 16 * job.stride);
-    const auto* const weights =
-        reinterpret_cast<const Floats*>(weighted ? job.weights + lane / 16 * job.stride : nullptr);
+    const float* const values = job.values + lane_start(lane, job.stride);
+    const float* const weights = weighted ? job.weights + lane_start(lane, job.stride) : nullptr;
     const std::size_t steps = (job.n + job.lanes - 1) / job.lanes;
     const auto tile_steps = static_cast<std::uint32_t>(job.tile / job.lanes);
     Walker<kMemory> walker;
-    alignas(64) Floats metrics[kBlockSteps][4];
+    Floats metrics[kBlockSteps][4];
     for (std::size_t first = 0; first < steps; first += kBlockSteps) {
         const std::size_t end = std::min(first + kBlockSteps, steps);
         for (std::size_t i = first; i < end; ++i) {
             const Tables tables(job, job.choices[static_cast<std::uint32_t>(i) / tile_steps]);
-            const Floats one = Floats{} + 1.0f;
-            measure(job, tables, values[i], weighted ? weights[i] : one, metrics[i - first], candidates[i]);
+            const Floats x = *reinterpret_cast<const Floats*>(values + i * kArranged);
+            Floats weight = Floats{} + 1.0f;
+            if (weighted) weight = *reinterpret_cast<const Floats*>(weights + i * kArranged);
+            measure(job, tables, x, weight, metrics[i - first], candidates[i]);
         }
-        for (std::size_t k = 0; end == steps && k < 16; ++k) {  // where there is no value, nothing costs
+        for (std::size_t k = 0; end == steps && k < kLanes; ++k) {  // where there is no value, nothing costs
             if ((steps - 1) * job.lanes + lane + k < job.n) continue;
             for (unsigned c = 0; c < 4; ++c) metrics[steps - 1 - first][c][k] = 0;
         }
@@ -207,13 +196,13 @@ void walk_lanes(const Job& job, std::size_t lane, const Scratch& scratch) {
         state = (state ^ (context * kTaps.context) ^ (branch * kTaps.branch)) << 1 | context;
         const Bytes bytes = __builtin_convertvector(symbols, Bytes);
         const std::size_t at = i * job.lanes + lane;
-        std::memcpy(job.symbols + at, &bytes, 16);  // lanes without a value write behind the last, see Job
+        std::memcpy(job.symbols + at, &bytes, sizeof bytes);  // lanes without a value write behind the last, see Job
     }
 }
 
 template <class Tables>
 void walk_with(const Job& job, const Scratch& scratch) {
-    for (std::size_t lane = 0; lane < job.lanes; lane += 16) {
+    for (std::size_t lane = 0; lane < job.lanes; lane += kLanes) {
         if (job.memory == 3) walk_lanes<3, Tables>(job, lane, scratch);
         if (job.memory == 5) walk_lanes<5, Tables>(job, lane, scratch);
         if (job.memory == 7) walk_lanes<7, Tables>(job, lane, scratch);
