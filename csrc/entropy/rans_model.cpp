@@ -14,6 +14,9 @@ namespace qc::rans {
 namespace {
 
 constexpr std::size_t kSample = std::size_t{1} << 17;  // symbols that train the tables
+// Of tiles, each twice as large: kernels add up the costs of a tile in 16 bits, so 32 units at most.
+constexpr unsigned kMostLevels = 6;
+constexpr std::size_t kLeastTiles = 4;  // for each table
 
 void set_tables(Model& m, unsigned t, const std::uint8_t* freq) {
     Table& table = m.tables[t];
@@ -179,7 +182,6 @@ namespace {
 // How many tables to try, and from how much.
 struct Search {
     std::size_t tile;
-    std::size_t stride;      // between tiles that are looked at
     unsigned rounds;         // of k-means
     unsigned most_tables;
     unsigned divisor;        // from one number of tables to the next one tried
@@ -187,23 +189,13 @@ struct Search {
 };
 
 // Keeps what it finds in `m` where that is smaller than what is there.
-void try_tables(const std::uint8_t* index, std::size_t n, const Search& search, Workspace& work,
-                Model& m) {
+void try_tables(const Sample& s, std::size_t n, const Search& search, Model& m) {
     const std::size_t all_tiles = (n + search.tile - 1) / search.tile;
-    Sample s;
-    s.tiles = (all_tiles + search.stride - 1) / search.stride;
-    s.width = (n_indices(m) + 7) & ~7u;
-    s.odd = m.odd;
-    s.place(work.get(Workspace::kCoder3, s.bytes()));
-    count_tiles(index, n, search.tile, search.stride, s);
-
     const unsigned rare_bits = escape_bits(m);
     GroupCounts sums;
     std::uint32_t all[kEntries];
     std::uint8_t freq[kEntries];
-    std::fill_n(s.group, s.tiles, std::uint8_t{0});
-    sum_groups(s, sums);
-    std::copy_n(sums[0], kEntries, all);
+    sum_tiles(s, all);
     if (m.n_tables == 0) {
         const std::uint64_t one = fit_frequencies(m, all, freq);
         m.n_tables = 1;
@@ -211,9 +203,11 @@ void try_tables(const std::uint8_t* index, std::size_t n, const Search& search, 
         set_tables(m, 0, freq);
         m.bits = one / kOneBit * n / s.n + table_bits(freq, m.symbol_bits);
     }
+    if (s.tiles < 2 * kLeastTiles) return;
+    sort_tiles(s, all, rare_bits);
     for (unsigned want = search.most_tables; want >= 2; want /= search.divisor) {
-        if (s.tiles < 4 * want) break;
-        const unsigned groups = group_tiles(s, all, want, rare_bits, search.rounds, sums);
+        if (s.tiles < kLeastTiles * want) break;
+        const unsigned groups = group_tiles(s, want, rare_bits, search.rounds, sums);
         if (groups < 2) break;
         std::uint8_t found[kMaxTables][kEntries];
         std::uint64_t cost = 0;
@@ -236,17 +230,34 @@ void try_tables(const std::uint8_t* index, std::size_t n, const Search& search, 
 
 void fit_tables(const std::uint8_t* index, std::size_t n, Workspace& work, Model& m) {
     m.n_tables = 0;
-    if (work.patient) {
-        // 32 units: kernels add up the costs of a tile in 16 bits.
-        for (std::size_t units = 1; units <= 32; units *= 2) {
-            if (units > 1 && n < 8 * units * kTileUnit) break;
-            try_tables(index, n, {units * kTileUnit, 1, 8, kMaxTables, 2, false}, work, m);
-        }
-    } else {
+    const unsigned width = (n_indices(m) + 7) & ~7u;
+    const auto count = [&](std::size_t tile, std::size_t stride, unsigned levels) {
+        Sample s{};
+        s.tiles = ((n + tile - 1) / tile + stride - 1) / stride;
+        s.width = width;
+        s.odd = m.odd;
+        s.place(work.get(Workspace::kCoder3, Sample::bytes(s.tiles, levels, width)));
+        count_tiles(index, n, tile, stride, s);
+        return s;
+    };
+    if (!work.patient) {
         const std::size_t tile = n > (std::size_t{1} << 18) ? 2 * kTileUnit : kTileUnit;
         const std::size_t sample = std::clamp(n / 8, kSample / 2, kSample);
-        const std::size_t stride = std::max<std::size_t>(1, (n + sample / 2) / sample);
-        try_tables(index, n, {tile, stride, 2, n >= 32768 ? 8u : 4u, 4, true}, work, m);
+        const Sample s = count(tile, std::max<std::size_t>(1, (n + sample / 2) / sample), 1);
+        try_tables(s, n, {tile, 2, n >= 32768 ? 8u : 4u, 4, true}, m);
+    } else {
+        Sample levels[kMostLevels];
+        levels[0] = count(kTileUnit, 1, kMostLevels);
+        unsigned last = 0;
+        for (; last + 1 < kMostLevels && n >= 16 * (kTileUnit << last); ++last) {
+            levels[last + 1] = join_tiles(levels[last]);
+        }
+        // From large tiles, which are few, to small ones, as long as these save something.
+        for (unsigned level = last, without = 0; level <= last && without < 2; --level) {
+            const std::uint64_t before = m.n_tables == 0 ? ~std::uint64_t{0} : m.bits;
+            try_tables(levels[level], n, {kTileUnit << level, 8, kMaxTables, 2, false}, m);
+            if (levels[level].tiles >= kLeastTiles * kMaxTables) without = m.bits < before ? 0 : without + 1;
+        }
     }
     set_costs(m);
 }

@@ -14,22 +14,21 @@ struct Sample {
     std::size_t n;
     unsigned width;         // indices that may occur, rounded up to 8
     std::uint64_t odd;      // indices of the second context
-    std::int16_t* counts;   // width x tiles
-    std::uint16_t* rows;    // tiles x width: the same
+    std::int16_t* counts;   // tiles x width
+    std::uint64_t* order;   // of the tiles, by cost
     std::uint8_t* group;
-    std::int32_t* cost;     // of the tiles, for one table
-    std::int32_t* least;
-    std::uint64_t* order;
+    std::uint8_t* nearest;
 
-    std::size_t bytes() const { return tiles * (4 * width + 1 + 4 + 4 + 8) + 64; }
+    // Of all levels of tiles: each joins two tiles of the one below.
+    static constexpr std::size_t bytes(std::size_t tiles, unsigned levels, unsigned width) {
+        return tiles * (8 + 2) + (2 * tiles + levels) * 2 * width;
+    }
 
     void place(std::uint8_t* at) {
         order = reinterpret_cast<std::uint64_t*>(at);
-        cost = reinterpret_cast<std::int32_t*>(order + tiles);
-        least = cost + tiles;
-        counts = reinterpret_cast<std::int16_t*>(least + tiles);
-        rows = reinterpret_cast<std::uint16_t*>(counts + tiles * width);
-        group = reinterpret_cast<std::uint8_t*>(rows + tiles * width);
+        group = reinterpret_cast<std::uint8_t*>(order + tiles);
+        nearest = group + tiles;
+        counts = reinterpret_cast<std::int16_t*>(nearest + tiles);
     }
 };
 
@@ -40,12 +39,17 @@ using GroupCounts = std::uint32_t[kMaxTables][kEntries];
 void count_tiles(const std::uint8_t* index, std::size_t n, std::size_t tile, std::size_t stride,
                  Sample& s);
 
-// The groups' counts.
-void sum_groups(const Sample& s, GroupCounts& sums);
+// Two tiles become one, the last one may stay alone: behind the counts of `s`.
+//   requires  every tile was counted
+Sample join_tiles(const Sample& s);
 
-// k-means, from `groups` quantiles of the tiles' cost under one table for `all`. Rare symbols are
-// taken to cost rare_bits more than a slot does. Leaves the groups' counts; returns their number.
-unsigned group_tiles(const Sample& s, const std::uint32_t* all, unsigned groups,
-                     unsigned rare_bits, unsigned rounds, GroupCounts& sums);
+void sum_tiles(const Sample& s, std::uint32_t* sums);
+
+// Orders the tiles by what they take under one table for `all`. Rare symbols are taken to cost rare_bits more
+// than a slot does.
+void sort_tiles(const Sample& s, const std::uint32_t* all, unsigned rare_bits);
+
+// k-means, from `groups` quantiles of the sorted tiles. Leaves the groups' counts; returns their number.
+unsigned group_tiles(const Sample& s, unsigned groups, unsigned rare_bits, unsigned rounds, GroupCounts& sums);
 
 }  // namespace qc::rans
