@@ -159,7 +159,11 @@ def tensor_parts(
 def encode_parts(codec: Codec, parts: Sequence[Part]) -> bytes:
     """The bytes of a chunk, by a coder that loses nothing: FORMAT.md, "Chunk"."""
     made, head, order = _symbols(codec, parts)
-    planes = made.planes if order is None else [plane[order] for plane in made.planes]
+    planes = made.planes
+    if order is not None:
+        planes = [plane[order] for plane in planes]
+    elif _scatters(parts):
+        planes = [parts[0].job.scatter(plane, parts[0].first) for plane in planes]
     coder = codec.coder.wire_id
     patient = made.patient and not is_plain(codec)
     streams = [
@@ -213,9 +217,14 @@ def symbol_planes(array: npt.NDArray[Any], dtype: str, codec: Codec) -> list[U8]
     return [np.concatenate(whole) for whole in planes]
 
 
+def _scatters(parts: Sequence[Part]) -> bool:
+    """Whether the kernel puts symbols in their order without a list of classes."""
+    return len(parts) == 1 and parts[0].job.scatters
+
+
 def _classify(codec: Codec, parts: Sequence[Part]) -> U8 | None:
     """Classes of the parts' elements, where symbols have an order; returns the profiles' codes."""
-    if not any(part.job.ordered for part in parts):
+    if not any(part.job.ordered for part in parts) or _scatters(parts):
         return None
     codes = []
     for part in parts:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from qcodec import _core
+
 if TYPE_CHECKING:
     from qcodec.pipeline import Codec
 
@@ -100,8 +102,7 @@ def coding_order(parts: Sequence[Part]) -> npt.NDArray[np.int64] | None:
     """In which order the symbols of the parts of a chunk are coded; None for their own."""
     if parts[0].classes is None:
         return None
-    classes = np.concatenate([part.classes for part in parts])
-    return np.argsort(classes, kind="stable")
+    return _core.coding_order(np.concatenate([part.classes for part in parts]))
 
 
 @dataclasses.dataclass

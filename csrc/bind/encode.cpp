@@ -161,6 +161,27 @@ Bytes classes(const TensorJob& job, std::uint64_t first, std::size_t count, cons
     return out;
 }
 
+// A plane of the symbols of a chunk in the order of classes, where the kernel needs no list of them.
+Bytes scatter(const TensorJob& job, const Bytes& plane, std::uint64_t first) {
+    const auto in = view(plane);
+    require(job.codec.quantizer->scatter != nullptr && job.spec.block == 0, "a quantizer with classes of its own");
+    require(in.size() >= 1 && in.size() <= kChunk && first <= job.spec.n && in.size() <= job.spec.n - first &&
+                first % kChunk == 0,
+            "no such elements");
+    Bytes out(static_cast<py::ssize_t>(in.size()));
+    job.codec.quantizer->scatter(job.spec, {first, in.size()}, in.data(), writable(out).data());
+    return out;
+}
+
+// In which order the symbols of elements of these classes are coded.
+Flat<std::int64_t> order_of(const Bytes& classes) {
+    const auto in = view(classes);
+    require(in.size() <= kChunk, "classes of one chunk");
+    Flat<std::int64_t> out(static_cast<py::ssize_t>(in.size()));
+    coding_order(in, writable(out).data());
+    return out;
+}
+
 // Elements at which the coefficients of a chunk stand, by their number in the tensor.
 Flat<std::int64_t> elements(const TensorJob& job, std::uint64_t first, std::size_t count) {
     require(count <= kChunk && first <= job.spec.n && count <= job.spec.n - first, "no such elements");
@@ -191,7 +212,9 @@ void add_encode(py::module_& m, py::class_<TensorJob>& job) {
              py::arg("zero_points").noconvert(), py::arg("first"))
         .def("elements", &elements, py::arg("first"), py::arg("count"))
         .def("coefficients", &coefficients, py::arg("values").noconvert(), py::arg("first"))
+        .def("scatter", &scatter, py::arg("plane").noconvert(), py::arg("first"))
         .def("classes", &classes, py::arg("first"), py::arg("count"), py::arg("codes").noconvert());
+    m.def("coding_order", &order_of, py::arg("classes").noconvert());
     py::class_<Encoder>(m, "Encoder")
         .def(py::init<>())
         .def("encode", &Encoder::encode, py::arg("job"), py::arg("data").noconvert(),

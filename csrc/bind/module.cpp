@@ -105,6 +105,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         .def_property_readonly("ordered", [](const TensorJob& job) {
             return is_ordered(*job.codec.quantizer, job.spec);
         })
+        .def_property_readonly("scatters", [](const TensorJob& job) {
+            return job.codec.quantizer->scatter != nullptr && job.spec.block == 0;
+        })
         .def_property_readonly("dtype", [](const TensorJob& job) { return static_cast<int>(job.spec.dtype); })
         .def_property_readonly("inner", [](const TensorJob& job) { return job.spec.inner; })
         .def_property_readonly("profile", [](const TensorJob& job) { return job.spec.profile; })

@@ -110,6 +110,18 @@ Bytes unpack(const Bytes& packed, unsigned bits, std::size_t n) {
     return out;
 }
 
+// Integers of `dithered`, for values less than 2^24 - 1 steps from zero.
+Flat<std::int32_t> levels(const Flat<float>& values, std::uint64_t seed, std::uint64_t first, float step) {
+    const auto in = view(values);
+    Flat<std::int32_t> out(static_cast<py::ssize_t>(in.size()));
+    const auto to = writable(out);
+    {
+        const py::gil_scoped_release release;
+        dithered_levels(seed, first, in, step, to.data());
+    }
+    return out;
+}
+
 // Between floating dtypes, by way of float32.
 Bytes convert(const Bytes& data, std::uint8_t from, std::uint8_t to) {
     const auto a = static_cast<DType>(from);
@@ -135,6 +147,8 @@ void add_streams(py::module_& m) {
         fill_dither(seed, first, n, writable(out).data());
         return out;
     }, py::arg("seed"), py::arg("first"), py::arg("n"));
+    m.def("dithered_levels", &levels, py::arg("values").noconvert(), py::arg("seed"), py::arg("first"),
+          py::arg("step"));
     m.def("lattice_dither", [](unsigned points, std::uint64_t seed, std::uint64_t first, std::size_t n) {
         require(points >= lattice::kZ && points <= lattice::kE8, "no dither for this lattice");
         const std::size_t dim = lattice::kForms[points].dim;

@@ -73,6 +73,20 @@ void position_classes(const Part& part, std::uint8_t* out) noexcept {
     std::memset(out, kNoBlock, grid.rest());
 }
 
+// Where the elements of each class begin, in the order of classes.
+std::array<std::uint32_t, 256> class_starts(const std::uint8_t* classes, std::size_t n) noexcept {
+    // Four histograms: equal neighbours would wait for each other's store.
+    std::uint32_t counts[4][256] = {};
+    for (std::size_t i = 0; i < n; ++i) ++counts[i % 4][classes[i]];
+    std::array<std::uint32_t, 256> starts;
+    std::uint32_t at = 0;
+    for (std::size_t c = 0; c < 256; ++c) {
+        starts[c] = at;
+        at += counts[0][c] + counts[1][c] + counts[2][c] + counts[3][c];
+    }
+    return starts;
+}
+
 }  // namespace
 
 bool is_ordered(const QuantizerKernel& quantizer, const TensorSpec& t) noexcept {
@@ -96,17 +110,13 @@ void element_classes(const QuantizerKernel& quantizer, const Part& part, const s
     }
 }
 
-OrderedReader::OrderedReader(const std::uint8_t* classes, std::size_t n) noexcept
-    : classes_(classes), cursors_{} {
-    // Four histograms: equal neighbours would wait for each other's store.
-    std::uint32_t counts[4][256] = {};
-    for (std::size_t i = 0; i < n; ++i) ++counts[i % 4][classes[i]];
-    std::uint32_t at = 0;
-    for (std::size_t c = 0; c < 256; ++c) {
-        cursors_[c] = at;
-        at += counts[0][c] + counts[1][c] + counts[2][c] + counts[3][c];
-    }
+void coding_order(std::span<const std::uint8_t> classes, std::int64_t* order) noexcept {
+    std::array<std::uint32_t, 256> cursors = class_starts(classes.data(), classes.size());
+    for (std::size_t i = 0; i < classes.size(); ++i) order[cursors[classes[i]]++] = static_cast<std::int64_t>(i);
 }
+
+OrderedReader::OrderedReader(const std::uint8_t* classes, std::size_t n) noexcept
+    : classes_(classes), cursors_(class_starts(classes, n)) {}
 
 void OrderedReader::next(const std::uint8_t* const* planes, unsigned count, std::size_t n,
                          std::uint8_t* const* out) noexcept {

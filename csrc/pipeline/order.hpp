@@ -31,6 +31,9 @@ std::uint64_t profile_codes(const TensorSpec& t, ChunkRange range) noexcept;
 void element_classes(const QuantizerKernel& quantizer, const Part& part, const std::uint8_t* codes,
                      std::uint8_t* out) noexcept;
 
+// The places of elements in the order of their classes, those of one class as they come.
+void coding_order(std::span<const std::uint8_t> classes, std::int64_t* order) noexcept;
+
 // Hands out symbols in the order of elements from planes in the order of classes.
 class OrderedReader {
 public:

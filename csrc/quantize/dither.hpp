@@ -4,6 +4,8 @@
 // one falls into each sixteenth of the interval: its number is the class that the element's symbol is coded in.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 namespace qc {
@@ -59,5 +61,16 @@ private:
     std::uint32_t element_key_ = 0;
     std::uint32_t group_key_ = 0;
 };
+
+// Calls f(dither, lower half of the element's number, offset, n) for runs of equal upper halves.
+template <class F>
+void for_runs(std::uint64_t seed, std::uint64_t first, std::size_t count, F f) {
+    for (std::size_t at = 0; at < count;) {
+        const std::uint64_t left = (std::uint64_t{1} << 32) - ((first + at) & 0xFFFFFFFFu);
+        const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(left, count - at));
+        f(Dither(seed, first + at), static_cast<std::uint32_t>(first + at), at, n);
+        at += n;
+    }
+}
 
 }  // namespace qc

@@ -21,17 +21,6 @@ using namespace dithered;
 
 constexpr std::uint8_t kUniformId = 2;  // sections are those of `uniform` with a step
 
-// Calls f(dither, lower half of the element's number, offset, n) for runs of equal upper halves.
-template <class F>
-void for_runs(std::uint64_t seed, std::uint64_t first, std::size_t count, F f) {
-    for (std::size_t at = 0; at < count;) {
-        const std::uint64_t left = (std::uint64_t{1} << 32) - ((first + at) & 0xFFFFFFFFu);
-        const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(left, count - at));
-        f(Dither(seed, first + at), static_cast<std::uint32_t>(first + at), at, n);
-        at += n;
-    }
-}
-
 typedef std::uint32_t Words __attribute__((vector_size(kDitherClasses * 4), aligned(4)));
 typedef std::int32_t Integers __attribute__((vector_size(kDitherClasses * 4), aligned(4)));
 typedef float Floats __attribute__((vector_size(kDitherClasses * 4), aligned(4)));
@@ -191,26 +180,46 @@ Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
     return kOkStatus;
 }
 
-// Classes have a symbol of each whole group; in the last group, those that are met come once more.
-void gather(const TensorSpec& t, ChunkRange range, const std::uint8_t* plane, std::size_t at,
-            std::size_t n, std::uint8_t* out) noexcept {
+// Where the symbols of each class begin. Classes have a symbol of each whole group; in the last group, those that are
+// met come once more.
+template <class Byte>
+void class_begins(const TensorSpec& t, ChunkRange range, Byte* plane, Byte** begins) noexcept {
     const std::size_t groups = range.count / kDitherClasses;
-    std::size_t begin[kDitherClasses + 1] = {};
+    std::size_t more[kDitherClasses + 1] = {};
     for (std::size_t i = groups * kDitherClasses; i < range.count; ++i) {
         const std::uint64_t element = range.first + i;
-        ++begin[Dither(t.seed, element).class_of(static_cast<std::uint32_t>(element)) + 1];
+        ++more[Dither(t.seed, element).class_of(static_cast<std::uint32_t>(element)) + 1];
     }
-    const std::uint8_t* from[kDitherClasses];
     for (unsigned c = 0; c < kDitherClasses; ++c) {
-        if (c > 0) begin[c] += begin[c - 1];
-        from[c] = plane + c * groups + begin[c] + at / kDitherClasses;
+        if (c > 0) more[c] += more[c - 1];
+        begins[c] = plane + c * groups + more[c];
     }
+}
+
+// Runs of elements from number `at` of the chunk on, n of them: fn(run, offset, where their classes go on).
+template <class Byte, class Fn>
+void for_classes(const TensorSpec& t, ChunkRange range, Byte* plane, std::size_t at, std::size_t n, Fn fn) noexcept {
+    Byte* begins[kDitherClasses];
+    class_begins(t, range, plane, begins);
     for_runs(t.seed, range.first + at, n,
              [&](const Dither& d, std::uint32_t element, std::size_t done, std::size_t count) {
-                 const std::uint8_t* planes[kDitherClasses];
-                 for (unsigned c = 0; c < kDitherClasses; ++c) planes[c] = from[c] + done / kDitherClasses;
-                 turn_classes.pick()({d, element, count}, planes, out + done);
+                 Byte* planes[kDitherClasses];
+                 for (unsigned c = 0; c < kDitherClasses; ++c) planes[c] = begins[c] + (at + done) / kDitherClasses;
+                 fn(Run{d, element, count}, done, planes);
              });
+}
+
+void gather(const TensorSpec& t, ChunkRange range, const std::uint8_t* plane, std::size_t at,
+            std::size_t n, std::uint8_t* out) noexcept {
+    for_classes(t, range, plane, at, n, [&](const Run& run, std::size_t done, const std::uint8_t* const* planes) {
+        turn_classes.pick()(run, planes, out + done);
+    });
+}
+
+void scatter(const TensorSpec& t, ChunkRange range, const std::uint8_t* symbols, std::uint8_t* plane) noexcept {
+    for_classes(t, range, plane, 0, range.count, [&](const Run& run, std::size_t done, std::uint8_t* const* planes) {
+        scatter_classes(run, symbols + done, planes);
+    });
 }
 
 Status finish(const ChunkState& state) noexcept {
@@ -244,6 +253,7 @@ constexpr QuantizerKernel kDithered{.name = "dithered",
                                     .finish = finish,
                                     .classes = classes,
                                     .gather = gather,
+                                    .scatter = scatter,
                                     .streams = streams};
 const RegisterQuantizer registered{kDithered};
 

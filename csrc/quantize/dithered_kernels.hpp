@@ -37,6 +37,10 @@ using SubtractFn = void (*)(const Run& run, const Symbols& symbols, float scale,
 // planes[c] has the symbols of class c, one per group.
 using TurnFn = void (*)(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out);
 
+// The inverse of turning, for encoders.
+using ScatterFn = void (*)(const Run& run, const std::uint8_t* symbols, std::uint8_t* const* planes);
+void scatter_classes(const Run& run, const std::uint8_t* symbols, std::uint8_t* const* planes);
+
 void subtract_portable(const Run& run, const Symbols& symbols, float scale, bool stream, float* out);
 void turn_portable(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out);
 #if QC_X86

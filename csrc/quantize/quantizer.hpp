@@ -149,6 +149,9 @@ struct QuantizerKernel {
     // multiple of kBlock.
     void (*gather)(const TensorSpec& t, ChunkRange range, const std::uint8_t* plane, std::size_t at,
                    std::size_t n, std::uint8_t* out) noexcept = nullptr;
+    // The inverse, for a whole chunk.
+    void (*scatter)(const TensorSpec& t, ChunkRange range, const std::uint8_t* symbols,
+                    std::uint8_t* plane) noexcept = nullptr;
 
     // Null where every plane has a symbol of each element. Else: how many symbols plane k has, given
     // those before it, and of how many bits. `inverse` then gets whole planes, and elements in order.

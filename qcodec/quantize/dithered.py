@@ -107,8 +107,7 @@ class Dithered(Quantizer):
         return np.float32(step * np.float32(max(min(factor, 1.0), 2.0**-10)))
 
     def _levels(self, values: npt.NDArray[Any], first: int) -> npt.NDArray[np.int32]:
-        u = _core.dither(self.seed, first, values.size)
-        return np.rint(values / np.float32(self.step) + u).astype(np.int32)
+        return _core.dithered_levels(values, self.seed, first, self.step)
 
     def symbols(self, parts: list[Part]) -> Symbols:
         """Integers of the parts, by rounding."""

@@ -84,9 +84,9 @@ def _checked(vectors: npt.NDArray[Any], lattice: Lattice) -> Doubles:
     y = np.ascontiguousarray(vectors, np.float64)
     if y.ndim != 2 or y.shape[1] != lattice.dim:
         raise ValueError(f"{lattice.name} takes shape (n, {lattice.dim}), got {y.shape}")
-    bad = ~(np.abs(y) <= MAX_COORDINATE - 4)  # true for NaN
-    if bad.any():
-        at = int(np.argmax(bad))
+    most = MAX_COORDINATE - 4
+    if not (y.min(initial=0) >= -most and y.max(initial=0) <= most):  # NaN is neither
+        at = int(np.argmin(np.abs(y) <= most))
         raise InputError(
             f"{lattice.name}: weight {at} is {y.flat[at]:.6g} units from zero, the limit is 2**24: "
             "take a larger step"
@@ -178,9 +178,10 @@ def to_vectors(weights: npt.NDArray[Any], lattice: Lattice, scale: float) -> Dou
     -------
     ndarray of float64, shape (ceil(weights.size / lattice.dim), lattice.dim)
     """
-    y = np.zeros((-(-weights.size // lattice.dim), lattice.dim))
-    y.reshape(-1)[: weights.size] = weights.reshape(-1)
-    y /= float(scale)
+    y = np.empty((-(-weights.size // lattice.dim), lattice.dim))
+    flat = y.reshape(-1)
+    np.divide(weights.reshape(-1), float(scale), out=flat[: weights.size], dtype=np.float64)
+    flat[weights.size :] = 0.0
     return y
 
 

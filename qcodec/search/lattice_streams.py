@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from qcodec import _core
 from qcodec.errors import CorruptError
 from qcodec.search.golay import codewords
 from qcodec.search.parity import Points
@@ -24,9 +25,10 @@ Classes = npt.NDArray[Any]
 _BITS = (codewords()[:, None] >> np.arange(24) & 1).astype(np.int32)  # (4096, 24)
 
 
-def _gather(values: npt.NDArray[Any], classes: Classes, n_classes: int) -> npt.NDArray[np.int32]:
-    """Entries of `values` in order of their class; arrays of one shape."""
-    return np.concatenate([values[classes == k] for k in range(n_classes)]).astype(np.int32)
+def _gather(values: npt.NDArray[np.int32], classes: Classes) -> npt.NDArray[np.int32]:
+    """Rows of `values`, or entries, in order of their class."""
+    order = _core.coding_order(classes.astype(np.uint8))
+    return values.take(order, axis=0).reshape(-1)
 
 
 def _scatter(stream: npt.NDArray[np.int32], classes: Classes, n_classes: int) -> Points:
@@ -43,6 +45,14 @@ def _scatter(stream: npt.NDArray[np.int32], classes: Classes, n_classes: int) ->
     return values
 
 
+def _odd(integers: npt.NDArray[Any]) -> Classes:
+    """Whether the sum of each row is odd: 1 or 0."""
+    odd = integers[:, 0].copy()
+    for i in range(1, integers.shape[1]):
+        odd ^= integers[:, i]
+    return odd & 1
+
+
 def _like(column: Classes, n: int) -> Classes:
     return np.broadcast_to(column[:, None], (column.size, n))
 
@@ -57,7 +67,7 @@ def _merge_z(streams: Sequence[npt.NDArray[np.int32]], n: int) -> Points:
 
 def _split_d4(points: Points) -> Streams:
     free, last = points[:, :3], points[:, 3]
-    return free.reshape(-1), _gather(last >> 1, free.sum(1) & 1, 2)
+    return free.reshape(-1), _gather(last >> 1, _odd(free))
 
 
 def _merge_d4(streams: Sequence[npt.NDArray[np.int32]], n: int) -> Points:
@@ -70,8 +80,7 @@ def _split_e8(points: Points) -> Streams:
     h = points[:, 0] & 1
     z = points >> 1
     free = z[:, :7]
-    last_class = 2 * h + (free.sum(1) & 1)
-    return h, _gather(free, _like(h, 7), 2), _gather(z[:, 7] >> 1, last_class, 4)
+    return h, _gather(free, h), _gather(z[:, 7] >> 1, 2 * h + _odd(free))
 
 
 def _merge_e8(streams: Sequence[npt.NDArray[np.int32]], n: int) -> Points:
@@ -107,7 +116,7 @@ def _split_leech(points: Points) -> Streams:
     first, last = z[:, :23], z[:, 23]
     of_class = [first[classes[:, :23] == k] for k in range(3)]
     last_class = 3 * (last & 1) + classes[:, 23]
-    return (h, c[:, :12].reshape(-1), *of_class, _gather(last >> 1, last_class, 6))
+    return (h, c[:, :12].reshape(-1), *of_class, _gather(last >> 1, last_class))
 
 
 def _merge_leech(streams: Sequence[npt.NDArray[np.int32]], n: int) -> Points:

@@ -66,21 +66,65 @@ def nearest_checkerboard(y: Doubles, out: Points) -> None:
         _nearest_even(y, v, 1.0, 0.0, out)
 
 
+_TOGETHER = 128  # vectors, whose coordinates lie side by side
+
+
+@numba.njit(cache=True, nogil=True)
+def _nearest_even_together(y: Doubles, shift: float, z: Doubles, worst: Doubles, distance: Doubles) -> None:
+    """Nearest z of even sum to y - shift, as `_nearest_even`: shapes (8, n), (8, n), (3, n), (n,).
+
+    Leaves z as it was rounded, and of each vector in `worst` the coordinate to move and by how much.
+    """
+    where, size, step = worst[0], worst[1], worst[2]
+    total = np.zeros(y.shape[1])
+    where[:] = 0.0
+    size[:] = -1.0
+    step[:] = 0.0
+    distance[:] = 0.0
+    for i in range(8):
+        for v in range(y.shape[1]):
+            u = y[i, v] - shift
+            nearest = (u + _ROUND) - _ROUND
+            error = u - nearest
+            off = abs(error)
+            z[i, v] = nearest
+            total[v] += nearest
+            distance[v] += off * off
+            larger = off > size[v]
+            where[v] = float(i) if larger else where[v]
+            step[v] = (1.0 if error >= 0 else -1.0) if larger else step[v]
+            size[v] = off if larger else size[v]
+    for v in range(y.shape[1]):
+        half = total[v] * 0.5
+        odd = (half + _ROUND) - _ROUND != half
+        distance[v] += 1.0 - 2.0 * size[v] if odd else 0.0
+        step[v] = step[v] if odd else 0.0
+
+
 @numba.njit(cache=True, nogil=True)
 def nearest_e8(y: Doubles, out: Points) -> None:
     """Nearest point of E8 in doubled coordinates to each row of `y`. Shapes (n, 8).
 
     Of equally near points the one with even coordinates is taken.
     """
-    for v in range(y.shape[0]):
-        to_whole = _nearest_even(y, v, 0.5, 0.0, out)
-        to_half = _nearest_even(y, v, 0.5, 0.5, out)
-        h = 1
-        if to_whole <= to_half:
-            _nearest_even(y, v, 0.5, 0.0, out)
-            h = 0
-        for i in range(8):
-            out[v, i] = 2 * out[v, i] + h
+    sides = np.empty((8, _TOGETHER))
+    z = np.empty((2, 8, _TOGETHER))
+    worst = np.empty((2, 3, _TOGETHER))
+    distance = np.empty((2, _TOGETHER))
+    for first in range(0, y.shape[0], _TOGETHER):
+        n = min(_TOGETHER, y.shape[0] - first)
+        for v in range(n):
+            for i in range(8):
+                sides[i, v] = 0.5 * y[first + v, i]
+        for h in range(2):
+            _nearest_even_together(
+                sides[:, :n], 0.5 * h, z[h, :, :n], worst[h, :, :n], distance[h, :n]
+            )
+        for v in range(n):
+            h = 0 if distance[0, v] <= distance[1, v] else 1
+            for i in range(8):
+                out[first + v, i] = 2 * int(z[h, i, v]) + h
+            out[first + v, int(worst[h, 0, v])] += 2 * int(worst[h, 2, v])
 
 
 @numba.njit(cache=True, nogil=True, inline="always")

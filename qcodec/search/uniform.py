@@ -1,6 +1,7 @@
 """Integers for `uniform` and `dithered`: by error alone, or by error and what coding them costs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,10 @@ _MAX_PRICED = 127
 # Symbols that the whole chunk lends to the statistics of one class.
 _PRIOR = 24.0
 _PASSES = 5
+# Of a large chunk, all passes but the last look at a part.
+_SAMPLE_FROM = 1 << 18
+_SAMPLE_RUN = 67
+_SAMPLE_STRIDE = 8
 # Squared error, in squares of the step, that a bit is worth at high rate: 2 ln 2 / 12.
 _NATURAL_RDO = 0.1155
 # FORMAT.md, "uniform": shifts of reconstruction points, in this part of a step.
@@ -60,30 +65,55 @@ def choose_levels(
     """
     x = np.concatenate(values) / step
     kinds = np.zeros(0, np.uint8) if classes[0] is None else np.concatenate(classes)  # type: ignore[arg-type]
-    levels = np.empty(x.size, np.int32)
-    if dead_zone > 0:
-        _round_beyond(x, np.float32(0.5 - dead_zone), levels)
-    else:
-        levels[:] = np.rint(x)
+    levels = _rounded(x, dead_zone)
     shifts = np.zeros(0, np.int8)
     if rdo > 0:
         most = min(int(np.abs(levels).max()), _MAX_PRICED)
-        for _ in range(_PASSES):
-            rates = _rates(levels, kinds, most)
-            _choose(x, kinds, rates, _points(shifts, most), np.float32(rdo), levels)
-            shifts = _shifts(x, levels, rdo)
+        few, few_kinds = (_sampled(x), _sampled(kinds)) if x.size >= _SAMPLE_FROM else (x, kinds)
+        chosen = levels if few is x else _rounded(few, dead_zone)
+        for left in reversed(range(_PASSES)):
+            costs = _costs(_rates(chosen, few_kinds, most), np.float32(rdo))
+            if left == 0:
+                few, few_kinds, chosen = x, kinds, levels
+            _choose(few, few_kinds, costs, _points(shifts, most), chosen)
+            shifts = _shifts(few, chosen, rdo)
     elif dead_zone > 0:
         shifts = _shifts(x, levels, _NATURAL_RDO)
     ends = np.cumsum([part.size for part in values])
     return np.split(levels, ends[:-1]), shifts
 
 
+def _rounded(x: F32, dead_zone: float) -> I32:
+    levels = np.empty(x.size, np.int32)
+    if dead_zone > 0:
+        _round_beyond(x, np.float32(0.5 - dead_zone), levels)
+    else:
+        levels[:] = np.rint(x)
+    return levels
+
+
+def _sampled(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Short runs from all over: neighbours stand for each other, rows and columns do not."""
+    runs = values[: values.size // _SAMPLE_RUN * _SAMPLE_RUN].reshape(-1, _SAMPLE_RUN)
+    return runs[::_SAMPLE_STRIDE].reshape(-1)
+
+
 def _points(shifts: npt.NDArray[np.int8], most: int) -> F32:
-    """Magnitudes 0..most as they are decoded, in steps."""
-    points = np.arange(most + 1, dtype=np.float32)
+    """Magnitudes 0..most as they are decoded, in steps, and one that is never chosen."""
+    points = np.arange(most + 2, dtype=np.float32)
     m = min(shifts.size, most)
     points[1 : m + 1] -= shifts[:m].astype(np.float32) / _SHIFT_UNIT
     return points
+
+
+def _costs(rates: F32, rdo: np.float32) -> F32:
+    """What bits of each class are worth, for positive and for other integers, by magnitude."""
+    kinds, size = rates.shape
+    most = size // 2
+    costs = np.full((kinds, 2, most + 2), np.inf, np.float32)
+    costs[:, 0, : most + 1] = rdo * rates[:, most:]
+    costs[:, 1, : most + 1] = rdo * rates[:, most::-1]
+    return costs
 
 
 def _shifts(x: F32, levels: I32, price: float) -> npt.NDArray[np.int8]:
@@ -120,15 +150,16 @@ def _round_beyond(x: F32, half: np.float32, levels: I32) -> None:
 
 @kernel
 def _cells(x: F32, levels: I32) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    count = np.zeros(_MAX_SHIFTS, np.int64)
-    total = np.zeros(_MAX_SHIFTS, np.float64)
+    # By turns into two rows: equal neighbours would wait for each other. Place 0 takes the others.
+    count = np.zeros((2, _MAX_SHIFTS + 1), np.int64)
+    total = np.zeros((2, _MAX_SHIFTS + 1), np.float64)
     for i in range(x.size):
-        q = abs(levels[i])
-        if 1 <= q <= _MAX_SHIFTS:
-            value = x[i] if levels[i] > 0 else -x[i]
-            count[q - 1] += 1
-            total[q - 1] += q - np.float64(value)
-    return count, total
+        q = levels[i]
+        magnitude = abs(q) if abs(q) <= _MAX_SHIFTS else 0
+        value = np.float64(x[i])
+        count[i & 1, magnitude] += 1
+        total[i & 1, magnitude] += magnitude - (value if q > 0 else -value)
+    return (count[0] + count[1])[1:], (total[0] + total[1])[1:]
 
 
 @kernel
@@ -195,21 +226,29 @@ def _normalise(share: npt.NDArray[np.float64], frequency: npt.NDArray[np.int64])
 
 
 @kernel
-def _choose(x: F32, classes: U8, rates: F32, points: F32, rdo: np.float32, levels: I32) -> None:
-    most = points.size - 1
+def _choose(x: F32, classes: U8, costs: F32, points: F32, levels: I32) -> None:
+    # No branches but the first, no signed indices: both would cost more than the arithmetic.
+    most = points.size - 2
     for i in range(x.size):
         magnitude = abs(x[i])
         if magnitude >= most:
             continue  # at the end of the grid, or beyond: stays rounded
-        k = classes[i] if classes.size > 0 else 0
-        sign = 1 if x[i] > 0 else -1
-        near = int(magnitude + np.float32(0.5))
-        best = 0
-        least = magnitude * magnitude + rdo * rates[k, most]
-        for q in range(max(near - 1, 1), min(near + 1, most) + 1):
-            off = magnitude - points[q]
-            cost = off * off + rdo * rates[k, most + sign * q]
-            if cost < least:
-                least = cost
-                best = q
-        levels[i] = sign * best
+        negative = x[i] <= 0
+        row = costs[classes[i] if classes.size > 0 else 0, 1 if negative else 0]
+        near = np.uint64(magnitude + np.float32(0.5))
+        below = near - np.uint64(near > np.uint64(0))
+        above = near + np.uint64(1)
+        off = magnitude - points[below]
+        off_near = magnitude - points[near]
+        off_above = magnitude - points[above]
+        cost = off * off + row[below]
+        cost_near = off_near * off_near + row[near]
+        cost_above = off_above * off_above + row[above]
+        least = magnitude * magnitude + row[np.uint64(0)]
+        best = below if cost < least else np.uint64(0)
+        least = min(cost, least)
+        best = near if cost_near < least else best
+        least = min(cost_near, least)
+        best = above if cost_above < least else best
+        q = np.int32(best)
+        levels[i] = -q if negative else q
