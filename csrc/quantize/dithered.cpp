@@ -10,10 +10,6 @@
 #include "quantize/floats.hpp"
 #include "quantize/quantizer.hpp"
 
-#if QC_X86
-#include <immintrin.h>
-#endif
-
 namespace qc {
 namespace {
 
@@ -83,42 +79,6 @@ void subtract_portable(const Run& run, const Symbols& symbols, float scale, bool
 namespace {
 
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2")
-void subtract_avx2(const Run& run, const Symbols& symbols, float scale, bool, float* out) {
-    subtract(run, symbols, scale, out);
-}
-
-void turn_avx2(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out) {
-    const __m128i lanes = _mm_set_epi8(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    std::size_t group = 0;
-    for (; (group + 16) * kDitherClasses <= run.n; group += 16) {
-        __m128i a[16];
-        __m128i b[16];
-        for (unsigned c = 0; c < 16; ++c) {
-            a[c] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(planes[c] + group));
-        }
-        // A transpose is four perfect shuffles: rows r and r + 8 interleave to rows 2r and 2r + 1.
-        for (unsigned stage = 0; stage < 4; ++stage) {
-            for (unsigned r = 0; r < 8; ++r) {
-                b[2 * r] = _mm_unpacklo_epi8(a[r], a[r + 8]);
-                b[2 * r + 1] = _mm_unpackhi_epi8(a[r], a[r + 8]);
-            }
-            for (unsigned r = 0; r < 16; ++r) a[r] = b[r];
-        }
-        for (unsigned g = 0; g < 16; ++g) {
-            const auto element = run.element + static_cast<std::uint32_t>((group + g) * kDitherClasses);
-            const __m128i turn = _mm_set1_epi8(static_cast<char>(run.dither.turn_of(element)));
-            const __m128i from = _mm_and_si128(_mm_add_epi8(lanes, turn), _mm_set1_epi8(15));
-            _mm_storeu_si128(reinterpret_cast<__m128i*>(out + (group + g) * kDitherClasses),
-                             _mm_shuffle_epi8(a[g], from));
-        }
-    }
-    const std::uint8_t* rest[kDitherClasses];
-    for (unsigned c = 0; c < kDitherClasses; ++c) rest[c] = planes[c] + group;
-    turn_portable(run.from(group * kDitherClasses), rest, out + group * kDitherClasses);
-}
-#pragma GCC pop_options
 constinit const Variants<SubtractFn> subtract_dither{subtract_portable, subtract_avx2,
                                                      subtract_avx512};
 constinit const Variants<TurnFn> turn_classes{turn_portable, turn_avx2, turn_avx512};

@@ -44,6 +44,8 @@ void scatter_classes(const Run& run, const std::uint8_t* symbols, std::uint8_t* 
 void subtract_portable(const Run& run, const Symbols& symbols, float scale, bool stream, float* out);
 void turn_portable(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out);
 #if QC_X86
+void subtract_avx2(const Run& run, const Symbols& symbols, float scale, bool stream, float* out);
+void turn_avx2(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out);
 void subtract_avx512(const Run& run, const Symbols& symbols, float scale, bool stream, float* out);
 void turn_avx512(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out);
 #endif
