@@ -45,6 +45,11 @@ extern const Variants<FusedUnpackFn> fused_unpack;
 extern const Variants<FusedRansFn> fused_rans;
 extern const Variants<FusedMergeFn> fused_merge;
 
+#if QC_X86
+void fused_unpack_avx2(const std::uint8_t* in, unsigned bits, std::size_t n, const Runs& runs,
+                       std::uint8_t* out, DType to);
+#endif
+
 // Whether the plane, in the form it is stored in, has a fused loop at the active level.
 bool can_fuse(const PlaneReader& reader) noexcept;
 

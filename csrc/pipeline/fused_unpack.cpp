@@ -60,7 +60,7 @@ void fused_unpack_avx512(const std::uint8_t* in, unsigned bits, std::size_t n, c
 }  // namespace
 #pragma GCC pop_options
 
-constinit const Variants<FusedUnpackFn> fused_unpack{nullptr, nullptr, fused_unpack_avx512};
+constinit const Variants<FusedUnpackFn> fused_unpack{nullptr, fused_unpack_avx2, fused_unpack_avx512};
 #else
 constinit const Variants<FusedUnpackFn> fused_unpack{nullptr};
 #endif

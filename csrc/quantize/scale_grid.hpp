@@ -27,8 +27,8 @@ inline const auto& scale_mantissas() noexcept {
 }
 
 //   requires  kMinScaleCode <= code <= kMaxScaleCode
-inline float scale_of_code(std::uint32_t code) noexcept {
-    return std::bit_cast<float>(code / kScaleSteps << 23 | scale_mantissas()[code % kScaleSteps]);
+inline float scale_of_code(std::uint32_t code, const std::uint32_t* mantissas = scale_mantissas()) noexcept {
+    return std::bit_cast<float>(code / kScaleSteps << 23 | mantissas[code % kScaleSteps]);
 }
 
 // The least code whose scale is not below `scale`, a positive normal float32; the largest where none is.
