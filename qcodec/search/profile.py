@@ -48,32 +48,45 @@ def fit_profile(
     first = int(elements.min()) // (channels * positions)
     rows = int(elements.max()) // (channels * positions) - first + 1
     sizes = (rows, channels, positions)
-    factors = np.ones(sum(sizes), np.float64)
-    _fit(values, elements - first * channels * positions, rows, channels, positions, step, factors)
-    codes = np.empty(factors.size, np.uint8)
-    _quantize(factors, codes)
+    codes = np.zeros(sum(sizes), np.uint8)
+    _fit(values, elements - first * channels * positions, rows, channels, positions, step, codes)
     return codes
 
 
 @kernel
+def _quantize(factors: F64, codes: U8) -> None:
+    for k in range(factors.size):
+        code = np.rint(_PER_OCTAVE * log2(factors[k])) + _CENTRE
+        codes[k] = min(max(code, 0), _CODES - 1)
+
+
+@kernel
 def _fit(
-    values: F32, elements: I64, rows: int, channels: int, positions: int, step: float, factors: F64
+    values: F32, elements: I64, rows: int, channels: int, positions: int, step: float, codes: U8
 ) -> None:
+    factors = np.ones(codes.size, np.float64)
     bounds = np.array([0, rows, rows + channels, rows + channels + positions])
     total = np.empty(factors.size, np.float64)
     count = np.empty(factors.size, np.int64)
+    at = np.empty((3, values.size), np.uint32)  # of the factors of each value
+    size = np.empty(values.size, np.float64)
+    for i in range(values.size):
+        kernel_number = elements[i] // positions
+        at[0, i] = kernel_number // channels
+        at[1, i] = rows + kernel_number % channels
+        at[2, i] = rows + channels + elements[i] % positions
+        size[i] = abs(np.float64(values[i])) / step + _FLOOR
+    before = np.zeros(factors.size, np.uint8)
     for _ in range(_PASSES):
         for axis in range(3):
+            if bounds[axis + 1] - bounds[axis] == 1 and axis > 0:
+                continue  # one factor, which is one
             total[:] = 0.0
             count[:] = 0
+            one, other = at[(axis + 1) % 3], at[(axis + 2) % 3]
             for i in range(values.size):
-                p = elements[i] % positions
-                c = elements[i] // positions % channels
-                r = elements[i] // (positions * channels)
-                f = factors[r] * factors[rows + c] * factors[rows + channels + p]
-                at = r if axis == 0 else (rows + c if axis == 1 else rows + channels + p)
-                total[at] += (abs(np.float64(values[i])) / step + _FLOOR) * factors[at] / f
-                count[at] += 1
+                total[at[axis, i]] += size[i] / (factors[one[i]] * factors[other[i]])
+                count[at[axis, i]] += 1
             mean = 0.0
             for k in range(bounds[axis], bounds[axis + 1]):
                 if count[k] > 0:
@@ -83,10 +96,7 @@ def _fit(
             if axis > 0:  # rows carry the scale
                 for k in range(bounds[axis], bounds[axis + 1]):
                     factors[k] /= mean
-
-
-@kernel
-def _quantize(factors: F64, codes: U8) -> None:
-    for k in range(factors.size):
-        code = np.rint(_PER_OCTAVE * log2(factors[k])) + _CENTRE
-        codes[k] = min(max(code, 0), _CODES - 1)
+        _quantize(factors, codes)
+        if (codes == before).all():
+            break
+        before[:] = codes
