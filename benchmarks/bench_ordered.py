@@ -1,6 +1,6 @@
-"""Whole-call decode where symbols stand in the order of classes or in planes of their own.
+"""Whole calls where symbols stand in the order of classes or in planes of their own, or are searched.
 
-One thread, 16 Mi normal weights, preallocated output, beside memcpy of it.
+One thread, 16 Mi normal weights; decoding into a preallocated output, beside memcpy of it.
 """
 
 from typing import Any
@@ -52,3 +52,13 @@ def test_decode(benchmark: Any, shape: str, codec: str, role: str) -> None:
     benchmark.pedantic(
         qcodec.decode, (blob,), {"out": out, "threads": 1}, rounds=25, warmup_rounds=2
     )
+
+
+@pytest.mark.parametrize(
+    ("shape", "codec"), [*CASES, ("matrix", "uniform(step=0.3, rdo=0.1) | rans")]
+)
+def test_encode(benchmark: Any, shape: str, codec: str) -> None:
+    benchmark.group = "encode from f32"
+    w = weights(shape)
+    benchmark.extra_info.update(weights=w.size)
+    benchmark.pedantic(qcodec.encode, (w, codec), {"threads": 1}, rounds=5, warmup_rounds=1)
