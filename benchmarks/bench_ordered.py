@@ -1,4 +1,4 @@
-"""Whole calls where symbols stand in the order of classes or in planes of their own, or are searched.
+"""Whole calls where symbols stand in the order of classes, or in planes of their own.
 
 One thread, 16 Mi normal weights; decoding into a preallocated output, beside memcpy of it.
 """

@@ -70,10 +70,13 @@ _TOGETHER = 128  # vectors, whose coordinates lie side by side
 
 
 @numba.njit(cache=True, nogil=True)
-def _nearest_even_together(y: Doubles, shift: float, z: Doubles, worst: Doubles, distance: Doubles) -> None:
-    """Nearest z of even sum to y - shift, as `_nearest_even`: shapes (8, n), (8, n), (3, n), (n,).
+def _nearest_even_together(
+    y: Doubles, shift: float, z: Doubles, worst: Doubles, distance: Doubles
+) -> None:
+    """Nearest z of even sum to y - shift, as `_nearest_even`.
 
-    Leaves z as it was rounded, and of each vector in `worst` the coordinate to move and by how much.
+    Shapes (8, n), (8, n), (3, n), (n,). Leaves z as it was rounded, and in `worst` the coordinate of
+    each vector to move and by how much.
     """
     where, size, step = worst[0], worst[1], worst[2]
     total = np.zeros(y.shape[1])
