@@ -75,8 +75,8 @@ def _nearest_even_together(
 ) -> None:
     """Nearest z of even sum to y - shift, as `_nearest_even`.
 
-    Shapes (8, n), (8, n), (3, n), (n,). Leaves z as it was rounded, and in `worst` the coordinate of
-    each vector to move and by how much.
+    Shapes (8, n), (8, n), (3, n), (n,). Leaves z as it was rounded, and in `worst` the coordinate
+    of each vector to move and by how much.
     """
     where, size, step = worst[0], worst[1], worst[2]
     total = np.zeros(y.shape[1])
