@@ -7,7 +7,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <type_traits>
 #include <utility>
@@ -17,6 +16,7 @@
 #include "entropy/trellis.hpp"
 #include "simd/byte_table_avx2.hpp"
 #include "simd/isa.hpp"
+#include "simd/spread_avx2.hpp"
 
 #if QC_X86
 #include <immintrin.h>
@@ -44,19 +44,6 @@ struct SearchTable {
 };
 static_assert(sizeof(SearchTable) <= sizeof(Stream::kernel_tables[0]));
 
-// Shuffles that spread the next bytes over the ones of a mask, and zero the rest.
-constexpr std::array<std::uint64_t, 256> make_spreads() {
-    std::array<std::uint64_t, 256> table{};
-    for (unsigned m = 0; m < 256; ++m) {
-        std::uint64_t next = 0;
-        for (unsigned k = 0; k < 8; ++k) {
-            table[m] |= (m >> k & 1 ? next++ : std::uint64_t{0x80}) << (8 * k);
-        }
-    }
-    return table;
-}
-constexpr std::array<std::uint64_t, 256> kSpreads = make_spreads();
-
 inline const SearchTable& search_table(const Stream& s, unsigned t) noexcept {
     return *reinterpret_cast<const SearchTable*>(s.kernel_tables[t]);
 }
@@ -71,12 +58,6 @@ inline __m256i load_256(const std::uint8_t* p) noexcept {
 
 inline void store_256(std::uint8_t* p, __m256i v) noexcept {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
-}
-
-inline __m128i spread_8(std::uint32_t mask, const std::uint8_t* in) noexcept {
-    const auto* const bytes = reinterpret_cast<const __m128i*>(in);
-    const auto* const shuffle = reinterpret_cast<const __m128i*>(&kSpreads[mask & 0xFF]);
-    return _mm_shuffle_epi8(_mm_loadl_epi64(bytes), _mm_loadl_epi64(shuffle));
 }
 
 // Counted from the start, not from one to the next: `in` is what rounds wait for.

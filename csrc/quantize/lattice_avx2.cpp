@@ -1,12 +1,16 @@
-// quantize/lattice_avx2.cpp - points of d4 and e8 in float32, eight coordinates at a time.
+// quantize/lattice_avx2.cpp - points of d4 and e8 in float32, eight vectors at a time, without branches.
 //
-// Two cursors share a word, which a class shifts: chosen by an index they would wait for stores to each other.
+// Parities of eight vectors are a mask, which names the places of last coordinates; a cursor moves on by its ones.
 #include "quantize/lattice.hpp"
 
 #if QC_X86
 #include <immintrin.h>
 
+#include <array>
+
 #include "core/bytes.hpp"
+#include "quantize/lattice_floats_avx2.hpp"
+#include "simd/spread_avx2.hpp"
 
 #pragma GCC push_options
 #pragma GCC target("avx2,bmi,bmi2,popcnt")
@@ -14,133 +18,184 @@
 namespace qc::lattice {
 namespace {
 
-class TwoCursors {
-public:
-    TwoCursors(std::size_t first, std::size_t second) noexcept : both_(first | second << 32) {}
+// Keeps the compiler from gathering cursors in a vector, which every load would then wait for.
+template <class T>
+[[gnu::always_inline]] inline void stay_scalar(T& x) noexcept {
+    asm("" : "+r"(x));
+}
 
-    std::size_t operator[](unsigned k) const noexcept { return static_cast<std::uint32_t>(both_ >> 32 * k); }
-    void advance(unsigned k, std::uint64_t n) noexcept { both_ += n << 32 * k; }
-    void advance_where(std::uint64_t mask, unsigned k) noexcept { both_ += (std::uint64_t{1} << 32 * k) & mask; }
+// ---- d4
 
-private:
-    std::uint64_t both_;
+struct D4Step {
+    // Three symbols and an odd zero each: flipping once is flipping thrice.
+    __m256i flip;
+
+    explicit D4Step(const State& s) noexcept : flip(_mm256_set1_epi32(static_cast<int>(s.streams[0].zero << 31))) {}
+
+    // Three symbols of each vector in place.
+    [[gnu::always_inline]] static __m256i place(const std::uint8_t* from) noexcept {
+        const __m256i threes = _mm256_broadcastsi128_si256(
+            _mm_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1));
+        return _mm256_shuffle_epi8(_mm256_set_m128i(load_16(from + 12), load_16(from)), threes);
+    }
+    // In sign bits: odd sums.
+    [[gnu::always_inline]] __m256i odd_of(__m256i z) const noexcept {
+        const __m256i sum = _mm256_xor_si256(_mm256_xor_si256(z, _mm256_srli_epi32(z, 8)), _mm256_srli_epi32(z, 16));
+        return _mm256_xor_si256(_mm256_slli_epi32(sum, 31), flip);
+    }
+    [[gnu::always_inline]] static std::uint32_t mask_of(__m256i odd) noexcept {
+        return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(odd)));
+    }
 };
 
-constexpr std::uint64_t kOnes = 0x0101010101010101;
-
-[[gnu::always_inline]] inline unsigned odd(std::uint64_t bytes, unsigned flip) noexcept {
-    return (static_cast<unsigned>(_mm_popcnt_u64(bytes & kOnes)) ^ flip) & 1;
-}
-
-// Symbols, shifted, and what is added to them: coordinates.
-[[gnu::always_inline]] inline void put(std::uint64_t symbols, __m256i shifts, const std::int32_t* add, __m256 scale,
-                                       float* out) noexcept {
-    const __m256i wide = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(symbols)));
-    const __m256i x = _mm256_add_epi32(_mm256_sllv_epi32(wide, shifts),
-                                       _mm256_load_si256(reinterpret_cast<const __m256i*>(add)));
-    _mm256_storeu_ps(out, _mm256_mul_ps(_mm256_cvtepi32_ps(x), scale));
-}
-
-unsigned flip_of(const Stream& s) noexcept { return static_cast<unsigned>(s.zero & 1); }
-
-// ---- d4: two vectors
-
 void count_d4(const State& s, std::size_t* counts) {
+    const D4Step step(s);
     const std::uint8_t* const from = s.streams[0].symbols;
-    // Three symbols and an odd zero each: flipping once is flipping thrice.
-    const unsigned flip = flip_of(s.streams[0]);
     const std::size_t vectors = s.vectors;
     std::size_t n = 0;
-    for (std::size_t v = 0; v < vectors; ++v) n += odd(load<std::uint32_t>(from + 3 * v) & 0xFFFFFF, flip);
+    for (std::size_t v = 0; v < vectors; v += 8) {
+        const std::uint32_t odd = step.mask_of(step.odd_of(step.place(from + 3 * v)));
+        n += ones(vectors - v < 8 ? _bzhi_u32(odd, static_cast<unsigned>(vectors - v)) : odd);
+    }
     counts[0] = vectors - n;
     counts[1] = n;
 }
 
 void next_d4(const State& s, Cursors& cursors, std::size_t n, float scale, bool, float* out) {
+    const D4Step step(s);
     const std::uint8_t* from = s.streams[0].symbols + cursors.free[0];
-    const std::uint8_t* const last = s.streams[1].symbols;
-    const unsigned flip = flip_of(s.streams[0]);
-    TwoCursors at(cursors.last[0], cursors.last[1]);
-    alignas(32) std::int32_t add[4][8];
-    for (unsigned k = 0; k < 4; ++k) {
-        for (unsigned i = 0; i < 8; ++i) {
-            const auto p = static_cast<std::int32_t>(k >> i / 4 & 1);
-            add[k][i] = i % 4 == 3 ? p - 2 * s.streams[1].zero : -s.streams[0].zero;
-        }
-    }
-    const __m256i shifts = _mm256_setr_epi32(0, 0, 0, 1, 0, 0, 0, 1);
+    const std::uint8_t* last[2] = {s.streams[1].symbols + cursors.last[0], s.streams[1].symbols + cursors.last[1]};
+    const Units units(1, s.streams[0].zero, 0x88, 2, s.streams[1].zero);
     const __m256 scales = _mm256_set1_ps(scale);
-    const auto vector = [&](unsigned& p) __attribute__((always_inline)) {
-        const std::uint64_t z = load<std::uint32_t>(from) & 0xFFFFFF;
-        from += 3;
-        p = odd(z, flip);
-        const std::uint64_t m = last[at[p]];
-        at.advance(p, 1);
-        return z | m << 24;
-    };
     std::size_t v = 0;
-    for (; v + 2 <= n; v += 2) {
-        unsigned p0 = 0;
-        unsigned p1 = 0;
-        const std::uint64_t first = vector(p0);
-        const std::uint64_t second = vector(p1);
-        put(first | second << 32, shifts, add[p0 | p1 << 1], scales, out + 4 * v);
+    for (; v + 8 <= n; v += 8) {
+        const __m256i z = step.place(from);
+        from += 24;
+        const __m256i odd = step.odd_of(z);
+        const std::uint32_t mask = step.mask_of(odd);
+        const __m128i m = _mm_or_si128(spread_8(~mask, last[0]), spread_8(mask, last[1]));
+        last[0] += 8 - ones(mask);
+        last[1] += ones(mask);
+        stay_scalar(last[0]);
+        const __m256i all = _mm256_or_si256(z, _mm256_slli_epi32(_mm256_cvtepu8_epi32(m), 24));
+        put_32(all, odd, units, scales, out + 4 * v);
     }
     cursors.vector += v;
     cursors.free[0] += 3 * v;
-    cursors.last[0] = at[0];
-    cursors.last[1] = at[1];
+    for (unsigned k = 0; k < 2; ++k) cursors.last[k] = static_cast<std::size_t>(last[k] - s.streams[1].symbols);
     if (v < n) kMergePortable[kD4].next(s, cursors, n - v, scale, false, out + 4 * v);
 }
 
-// ---- e8: one vector
+// ---- e8
 
-constexpr std::uint64_t kSeven = 0x00FFFFFFFFFFFFFF;
+// [h]: where the seven symbols of each of eight vectors, of bits h, stand among those of the same bit.
+constexpr std::array<std::uint64_t, 256> make_places() {
+    std::array<std::uint64_t, 256> places{};
+    for (unsigned h = 0; h < 256; ++h) {
+        unsigned next[2] = {0, 0};
+        for (unsigned v = 0; v < 8; ++v) {
+            places[h] |= std::uint64_t{next[h >> v & 1]} << 8 * v;
+            next[h >> v & 1] += 7;
+        }
+    }
+    return places;
+}
+constexpr std::array<std::uint64_t, 256> kPlaces = make_places();
 
+// In sign bits: vectors with an odd sum of the first seven integers.
+[[gnu::always_inline]] inline __m256i odd_of_sevens(__m256i z, __m256i flip) noexcept {
+    const __m256i low = _mm256_xor_si256(_mm256_and_si256(z, _mm256_set1_epi64x(0x0001010101010101)), flip);
+    return _mm256_slli_epi64(_mm256_sad_epu8(low, _mm256_setzero_si256()), 63);
+}
+[[gnu::always_inline]] inline std::uint32_t signs(__m256i x) noexcept {
+    return static_cast<std::uint32_t>(_mm256_movemask_pd(_mm256_castsi256_pd(x)));
+}
+__m256i flip_of(const Stream& s) noexcept { return _mm256_set1_epi64x(s.zero & 1); }
+
+// Vectors of one class stand one after the other, so nothing has to be put in order.
 void count_e8(const State& s, std::size_t* counts) {
-    const std::uint8_t* const from = s.streams[1].symbols;
-    const unsigned flip = flip_of(s.streams[1]);
+    const __m256i flip = flip_of(s.streams[1]);
+    const __m256i sevens = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, -1, 7, 8, 9, 10, 11, 12, 13, -1));
+    const std::uint8_t* symbols = s.streams[1].symbols;
     const std::size_t even = s.cursors.free[1] / 7;
-    const std::size_t ends[3] = {0, even, s.vectors};
+    const std::size_t of_h[2] = {even, s.vectors - even};
     for (unsigned h = 0; h < 2; ++h) {
         std::size_t n = 0;
-        for (std::size_t v = ends[h]; v < ends[h + 1]; ++v) n += odd(load<std::uint64_t>(from + 7 * v) & kSeven, flip);
-        counts[2 * h] = ends[h + 1] - ends[h] - n;
+        for (std::size_t left = of_h[h]; left > 0;) {
+            const std::size_t some = left < 4 ? left : 4;
+            const __m256i z = _mm256_shuffle_epi8(_mm256_set_m128i(load_16(symbols + 14), load_16(symbols)), sevens);
+            n += ones(_bzhi_u32(signs(odd_of_sevens(z, flip)), static_cast<unsigned>(some)));
+            symbols += 7 * some;
+            left -= some;
+        }
+        counts[2 * h] = of_h[h] - n;
         counts[2 * h + 1] = n;
     }
 }
 
 void next_e8(const State& s, Cursors& cursors, std::size_t n, float scale, bool, float* out) {
     const std::uint8_t* const bits = s.streams[0].symbols + cursors.vector;
-    const std::uint8_t* const from = s.streams[1].symbols;
-    const std::uint8_t* const last = s.streams[2].symbols;
-    const unsigned flip = flip_of(s.streams[1]);
-    TwoCursors free(cursors.free[0], cursors.free[1]);
-    TwoCursors of_h[2] = {{cursors.last[0], cursors.last[1]}, {cursors.last[2], cursors.last[3]}};
-    alignas(32) std::int32_t add[4][8];
-    for (unsigned k = 0; k < 4; ++k) {
-        const auto h = static_cast<std::int32_t>(k >> 1);
-        const auto p = static_cast<std::int32_t>(k & 1);
-        for (unsigned i = 0; i < 7; ++i) add[k][i] = h - 2 * s.streams[1].zero;
-        add[k][7] = h + 2 * p - 4 * s.streams[2].zero;
-    }
-    const __m256i shifts = _mm256_setr_epi32(1, 1, 1, 1, 1, 1, 1, 2);
+    const std::uint8_t* const symbols = s.streams[1].symbols;
+    const __m256i flip = flip_of(s.streams[1]);
+    const Units units(2, s.streams[1].zero, 0x80, 4, s.streams[2].zero);
+    const __m256i sevens = _mm256_set1_epi64x(0x00FFFFFFFFFFFFFF);
+    const __m256i h_bytes = _mm256_set1_epi64x(0x4080808080808080);
+    const __m256i to_last[2] = {
+        _mm256_setr_epi8(-1, -1, -1, -1, -1, -1, -1, 0, -1, -1, -1, -1, -1, -1, -1, 1,
+                         -1, -1, -1, -1, -1, -1, -1, 2, -1, -1, -1, -1, -1, -1, -1, 3),
+        _mm256_setr_epi8(-1, -1, -1, -1, -1, -1, -1, 4, -1, -1, -1, -1, -1, -1, -1, 5,
+                         -1, -1, -1, -1, -1, -1, -1, 6, -1, -1, -1, -1, -1, -1, -1, 7)};
     const __m256 scales = _mm256_set1_ps(scale);
-    for (std::size_t v = 0; v < n; ++v) {
-        const unsigned h = bits[v];
-        const std::uint64_t z = load<std::uint64_t>(from + free[h]) & kSeven;
-        free.advance(h, 7);
-        const unsigned p = odd(z, flip);
-        const std::uint64_t mask = 0 - std::uint64_t{h};
-        const std::uint64_t m = last[(of_h[0][p] & ~mask) | (of_h[1][p] & mask)];
-        of_h[0].advance_where(~mask, p);
-        of_h[1].advance_where(mask, p);
-        put(z | m << 56, shifts, add[2 * h + p], scales, out + 8 * v);
+    std::size_t free[2] = {cursors.free[0], cursors.free[1]};
+    const std::uint8_t* last[4];
+    for (unsigned k = 0; k < 4; ++k) last[k] = s.streams[2].symbols + cursors.last[k];
+    std::size_t v = 0;
+    for (; v + 8 <= n; v += 8) {
+        const __m128i h = load_8(bits + v);
+        const auto h_mask = static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_slli_epi16(h, 7)));
+        const __m256i of_h = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_cvtepu8_epi32(h));
+        const __m256i between = _mm256_and_si256(of_h, _mm256_set1_epi32(static_cast<int>(free[1] - free[0])));
+        const __m256i places = _mm256_cvtepu8_epi32(
+            _mm_loadl_epi64(reinterpret_cast<const __m128i*>(&kPlaces[h_mask])));
+        alignas(32) std::uint32_t at[8];
+        _mm256_store_si256(reinterpret_cast<__m256i*>(at), _mm256_add_epi32(places, between));
+        asm("" : "+m"(at));  // else they are taken out of the vector one by one
+        const std::uint8_t* const from = symbols + free[0];
+        free[0] += 7 * (8 - ones(h_mask));
+        free[1] += 7 * ones(h_mask);
+
+        __m256i z[2];
+        __m256i odd[2];
+#pragma GCC unroll 2
+        for (unsigned k = 0; k < 2; ++k) {
+            const std::uint32_t* const a = at + 4 * k;
+            z[k] = _mm256_set_m128i(load_two(from + a[2], from + a[3]), load_two(from + a[0], from + a[1]));
+            odd[k] = odd_of_sevens(z[k], flip);
+        }
+        const std::uint32_t odd_mask = signs(odd[0]) | signs(odd[1]) << 4;
+        const std::uint32_t of_class[4] = {~(h_mask | odd_mask) & 0xFF, odd_mask & ~h_mask, h_mask & ~odd_mask,
+                                           h_mask & odd_mask};
+        __m128i m = _mm_setzero_si128();
+#pragma GCC unroll 4
+        for (unsigned k = 0; k < 4; ++k) {
+            m = _mm_or_si128(m, spread_8(of_class[k], last[k]));
+            last[k] += ones(of_class[k]);
+            stay_scalar(last[k]);
+        }
+        const __m256i both = _mm256_broadcastq_epi64(m);
+#pragma GCC unroll 2
+        for (unsigned k = 0; k < 2; ++k) {
+            const __m256i all = _mm256_or_si256(_mm256_and_si256(z[k], sevens), _mm256_shuffle_epi8(both, to_last[k]));
+            const __m256i h64 = _mm256_cvtepu8_epi64(_mm_cvtsi32_si128(load<std::int32_t>(bits + v + 4 * k)));
+            const __m256i low = _mm256_and_si256(_mm256_sub_epi64(_mm256_setzero_si256(), h64), h_bytes);
+            put_32(all, _mm256_or_si256(low, odd[k]), units, scales, out + 8 * v + 32 * k);
+        }
     }
-    cursors.vector += n;
-    cursors.free[0] = free[0];
-    cursors.free[1] = free[1];
-    for (unsigned k = 0; k < 4; ++k) cursors.last[k] = of_h[k / 2][k % 2];
+    cursors.vector += v;
+    for (unsigned k = 0; k < 2; ++k) cursors.free[k] = free[k];
+    for (unsigned k = 0; k < 4; ++k) cursors.last[k] = static_cast<std::size_t>(last[k] - s.streams[2].symbols);
+    if (v < n) kMergePortable[kE8].next(s, cursors, n - v, scale, false, out + 8 * v);
 }
 
 }  // namespace

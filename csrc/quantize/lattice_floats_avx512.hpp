@@ -1,16 +1,14 @@
 // quantize/lattice_floats_avx512.hpp - AVX-512: coordinates in float32, put together from bytes.
 //
-// In a power of two with a unit of its last bits, a symbol and the bits beside it stand for a coordinate but for an
-// offset, and the difference of the two is exact. Code here is compiled for AVX-512: include it only inside a region of
+// Code here is compiled for AVX-512: include it only inside a region of
 // that target, behind a run-time check.
 #pragma once
 
 #include "quantize/lattice.hpp"
+#include "quantize/lattice_floats.hpp"
 
 #if QC_X86
 #include <immintrin.h>
-
-#include <bit>
 
 #pragma GCC push_options
 #pragma GCC target("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,popcnt")
@@ -21,12 +19,6 @@ namespace {
 [[gnu::always_inline]] inline std::size_t ones(std::uint64_t mask) noexcept {
     return static_cast<std::size_t>(_mm_popcnt_u64(mask));
 }
-
-// A float whose byte 1 counts `unit` a bit, a power of two: byte 0 counts 256ths of that.
-constexpr std::uint32_t float_bits(unsigned unit) noexcept {
-    return (127u + 15 + static_cast<unsigned>(std::countr_zero(unit))) << 23;
-}
-constexpr float float_base(unsigned unit) noexcept { return 32768.0f * static_cast<float>(unit); }
 
 // Indices for kLines times 16 floats: bytes 0 and 1 of float f are chosen by low(f) and high(f) from 128, the upper ones
 // are float_bits(unit(f)). Made once: a call is too short to make them anew.
