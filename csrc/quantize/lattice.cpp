@@ -62,7 +62,7 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
 }
 
 #if QC_X86
-constexpr Variants<MeasureFn> measure_leech{measure_leech_portable, nullptr, measure_leech_avx512};
+constexpr Variants<MeasureFn> measure_leech{measure_leech_portable, measure_leech_avx2, measure_leech_avx512};
 #else
 constexpr Variants<MeasureFn> measure_leech{measure_leech_portable};
 #endif

@@ -75,6 +75,7 @@ extern const Merge kMergePortable[5];
 #if QC_X86
 extern const Merge kMergeAvx2[5];  // null where the level below is used
 extern const Merge kMergeAvx512[5];
+extern const Merge kLeechAvx2;
 extern const Merge kLeechAvx512;
 #endif
 
@@ -84,6 +85,7 @@ using MeasureFn = void (*)(const std::uint8_t* h, const std::uint8_t* c, std::si
 void measure_leech_portable(const std::uint8_t* h, const std::uint8_t* c, std::size_t vectors,
                             std::size_t* lengths);
 #if QC_X86
+void measure_leech_avx2(const std::uint8_t* h, const std::uint8_t* c, std::size_t vectors, std::size_t* lengths);
 void measure_leech_avx512(const std::uint8_t* h, const std::uint8_t* c, std::size_t vectors, std::size_t* lengths);
 #endif
 

@@ -18,12 +18,6 @@
 namespace qc::lattice {
 namespace {
 
-// Keeps the compiler from gathering cursors in a vector, which every load would then wait for.
-template <class T>
-[[gnu::always_inline]] inline void stay_scalar(T& x) noexcept {
-    asm("" : "+r"(x));
-}
-
 // ---- d4
 
 struct D4Step {
@@ -74,9 +68,8 @@ void next_d4(const State& s, Cursors& cursors, std::size_t n, float scale, bool,
         const __m256i odd = step.odd_of(z);
         const std::uint32_t mask = step.mask_of(odd);
         const __m128i m = _mm_or_si128(spread_8(~mask, last[0]), spread_8(mask, last[1]));
-        last[0] += 8 - ones(mask);
-        last[1] += ones(mask);
-        stay_scalar(last[0]);
+        advance(last[0], 8 - ones(mask));
+        advance(last[1], ones(mask));
         const __m256i all = _mm256_or_si256(z, _mm256_slli_epi32(_mm256_cvtepu8_epi32(m), 24));
         put_32(all, odd, units, scales, out + 4 * v);
     }
@@ -180,8 +173,7 @@ void next_e8(const State& s, Cursors& cursors, std::size_t n, float scale, bool,
 #pragma GCC unroll 4
         for (unsigned k = 0; k < 4; ++k) {
             m = _mm_or_si128(m, spread_8(of_class[k], last[k]));
-            last[k] += ones(of_class[k]);
-            stay_scalar(last[k]);
+            advance(last[k], ones(of_class[k]));
         }
         const __m256i both = _mm256_broadcastq_epi64(m);
 #pragma GCC unroll 2
@@ -200,7 +192,7 @@ void next_e8(const State& s, Cursors& cursors, std::size_t n, float scale, bool,
 
 }  // namespace
 
-const Merge kMergeAvx2[5] = {{}, {}, {next_d4, count_d4, false}, {next_e8, count_e8, false}, {}};
+const Merge kMergeAvx2[5] = {{}, {}, {next_d4, count_d4, false}, {next_e8, count_e8, false}, kLeechAvx2};
 
 }  // namespace qc::lattice
 

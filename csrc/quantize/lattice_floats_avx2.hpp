@@ -32,7 +32,8 @@ struct Units {
         for (unsigned i = 0; i < 8; ++i) {
             const bool is_last = (last >> i & 1) != 0;
             const unsigned own = is_last ? last_unit : unit;
-            offsets[i] = float_base(own) + static_cast<float>(static_cast<std::int32_t>(own) * (is_last ? last_zero : zero));
+            const std::int32_t own_zero = is_last ? last_zero : zero;
+            offsets[i] = float_base(own) + static_cast<float>(static_cast<std::int32_t>(own) * own_zero);
             // Interleaving takes the lower four words of each lane, then the upper ones.
             const unsigned at = i / 4 * 8 + i % 4;
             words[at] = words[at + 4] = static_cast<std::uint16_t>(float_bits(own) >> 16);
@@ -72,6 +73,17 @@ struct Units {
 
 [[gnu::always_inline]] inline std::size_t ones(std::uint64_t mask) noexcept {
     return static_cast<std::size_t>(__builtin_popcountll(mask));
+}
+
+// Keeps the compiler from gathering cursors in a vector, which every load would then wait for.
+template <class T>
+[[gnu::always_inline]] inline void stay_scalar(T& x) noexcept {
+    asm("" : "+r"(x));
+}
+[[gnu::always_inline]] inline void advance(const std::uint8_t*& cursor, std::size_t n) noexcept {
+    stay_scalar(n);
+    cursor += n;
+    stay_scalar(cursor);
 }
 
 }  // namespace
