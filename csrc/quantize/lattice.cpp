@@ -14,7 +14,6 @@ namespace {
 
 using namespace lattice;
 
-constexpr std::size_t kGroup = 1024;  // coordinates that are merged at a time: they stay in L1
 constexpr std::uint64_t kNoLength = kChunk + kMaxDim;
 
 Kind kind_of(const TensorSpec& t) noexcept { return static_cast<Kind>(t.lattice); }
@@ -51,7 +50,7 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
         s.escapes[k] = static_cast<std::size_t>(n);
         escapes += n;
     }
-    s.wide = escapes > 0;
+    s.escaping = escapes > 0;
     const std::size_t at = in.at();
     QC_TRY(in.take(4 * escapes, s.values, "lattice: escaped values"));
     for (std::size_t i = 0; i < s.values.size(); i += 4) {
@@ -86,28 +85,33 @@ Status next_plane(const TensorSpec& t, ChunkRange, ChunkState& state, unsigned k
     return kOkStatus;
 }
 
-// Streams with their escapes put in, where there are any.
-Status put_escapes(State& s, Workspace& workspace) noexcept {
-    std::size_t integers = 0;
-    for (unsigned k = s.form.bit_streams; k < s.form.streams; ++k) integers += s.length[k];
-    std::int32_t* to = workspace.get_as<std::int32_t>(Workspace::kEscapes, integers);
+// Finds the escapes, and makes their symbols ones of the same parity.
+Status open_escapes(State& s, Workspace& workspace) noexcept {
+    std::size_t room = s.values.size();
+    for (unsigned k = s.form.bit_streams; k < s.form.streams; ++k) {
+        if (s.escapes[k] > 0) room += s.length[k] + kPlaneSlack;
+    }
+    std::uint8_t* const slot = workspace.get(Workspace::kEscapes, room);
+    auto* place = reinterpret_cast<std::uint32_t*>(slot);
+    std::uint8_t* to = slot + s.values.size();
     const std::uint8_t* value = s.values.data();
     for (unsigned k = s.form.bit_streams; k < s.form.streams; ++k) {
+        if (s.escapes[k] == 0) continue;
         Stream& stream = s.streams[k];
-        stream.wide = to;
-        std::size_t left = s.escapes[k];
-        const bool escapes = s.width[k] == 8;
-        for (std::size_t i = 0; i < s.length[k]; ++i) {
-            const std::uint8_t symbol = stream.symbols[i];
-            if (escapes && symbol == 0) {
-                if (left-- == 0) return corrupt("lattice: more escape symbols than values");
-                *to++ = load<std::int32_t>(value);
-                value += 4;
-            } else {
-                *to++ = symbol - stream.zero;
-            }
+        const std::uint8_t* const from = stream.symbols;
+        std::memcpy(to, from, s.length[k] + kPlaneSlack);
+        stream = {to, stream.zero, {place, s.escapes[k]}, value};
+        std::size_t found = 0;
+        for (std::size_t at = 0; at < s.length[k]; ++at, ++found, value += 4) {
+            const void* const hit = std::memchr(from + at, 0, s.length[k] - at);
+            if (hit == nullptr) break;
+            if (found == s.escapes[k]) return corrupt("lattice: more escape symbols than values");
+            at = static_cast<std::size_t>(static_cast<const std::uint8_t*>(hit) - from);
+            *place++ = static_cast<std::uint32_t>(at);
+            to[at] = *value & 1;  // the zero of eight bits is even
         }
-        if (left != 0) return corrupt("lattice: fewer escape symbols than values");
+        if (found != s.escapes[k]) return corrupt("lattice: fewer escape symbols than values");
+        to += s.length[k] + kPlaneSlack;
     }
     return kOkStatus;
 }
@@ -122,7 +126,7 @@ Status start(const TensorSpec& t, State& s, const ChunkState& state, const std::
         std::size_t count = 0;
         unsigned bits = 0;
         QC_TRY(next_plane(t, {}, again, k, planes, count, bits));
-        s.streams[k] = {planes[k], nullptr, k < s.form.bit_streams ? 0 : 1 << (s.width[k] - 1)};
+        s.streams[k] = {planes[k], k < s.form.bit_streams ? 0 : 1 << (s.width[k] - 1), {}, nullptr};
         if (s.width[k] == 8 && s.escapes[k] == 0 &&
             std::memchr(planes[k], 0, s.length[k]) != nullptr) {
             return corrupt("lattice: more escape symbols than values");
@@ -130,18 +134,14 @@ Status start(const TensorSpec& t, State& s, const ChunkState& state, const std::
     }
     s.cursors = {};
     s.n_left = 0;
-    if (s.wide) QC_TRY(put_escapes(s, workspace));
+    if (s.escaping) QC_TRY(open_escapes(s, workspace));
     if (kind_of(t) == kE8) {
         std::size_t odd = 0;
         for (std::size_t v = 0; v < s.vectors; ++v) odd += planes[0][v];
         s.cursors.free[1] = 7 * (s.vectors - odd);
     }
     std::size_t counts[kMaxClasses] = {};
-    if (s.wide) {
-        count_wide(kind_of(t), s, counts);
-    } else {
-        merge_of(kind_of(t)).count(s, counts);
-    }
+    merge_of(kind_of(t)).count(s, counts);
     for (unsigned k = 1; k < kMaxClasses; ++k) {
         s.cursors.last[k] = s.cursors.last[k - 1] + counts[k - 1];
     }
@@ -154,18 +154,20 @@ Status next_vectors(const TensorSpec& t, ChunkRange range, State& s, std::size_t
     const std::size_t n = vectors * s.form.dim;
     const std::uint64_t first = range.first + s.cursors.vector * s.form.dim;
     const float factor = t.dither ? 1.0f : s.scale;
-    if (!s.wide) {
-        merge_of(kind_of(t)).next(s, s.cursors, vectors, factor, stream, out);
-    } else {
+    const Merge& merge = merge_of(kind_of(t));
+    // Escapes are few: where some are, vectors are merged once more.
+    const std::size_t most = s.escaping ? kGroup / s.form.dim : vectors;
+    for (std::size_t v = 0; v < vectors; v += most) {
+        const std::size_t some = std::min(most, vectors - v);
+        float* const to = out + v * s.form.dim;
+        const Cursors before = s.cursors;
+        merge.next(s, s.cursors, some, factor, stream, to);
+        if (!s.escaping || !s.has_escapes(before, s.cursors)) continue;
         std::int32_t points[kGroup];
-        for (std::size_t at = 0; at < n;) {
-            const std::size_t some = std::min((n - at) / s.form.dim, kGroup / s.form.dim);
-            if (!merge_wide(kind_of(t), s, s.cursors, some, points)) {
-                return corrupt("lattice: a coordinate beyond 2^24");
-            }
-            for (std::size_t i = 0; i < some * s.form.dim; ++i) out[at + i] = static_cast<float>(points[i]) * factor;
-            at += some * s.form.dim;
+        if (!merge_escapes(kind_of(t), s, before, s.cursors, some, points)) {
+            return corrupt("lattice: a coordinate beyond 2^24");
         }
+        for (std::size_t i = 0; i < some * s.form.dim; ++i) to[i] = static_cast<float>(points[i]) * factor;
     }
     if (!t.dither) return kOkStatus;
     subtract_dither(kind_of(t), t.seed, first, vectors, out);
@@ -174,7 +176,7 @@ Status next_vectors(const TensorSpec& t, ChunkRange range, State& s, std::size_t
 }
 
 bool streams(const TensorSpec& t, const ChunkState& state, DType to) noexcept {
-    return to == DType::kF32 && !t.dither && !state_of(state).wide && merge_of(kind_of(t)).streams;
+    return to == DType::kF32 && !t.dither && !state_of(state).escaping && merge_of(kind_of(t)).streams;
 }
 
 Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,

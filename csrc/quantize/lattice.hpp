@@ -4,6 +4,7 @@
 // puts them back in the order of vectors, a group of vectors at a time, with one cursor for each class.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -27,11 +28,21 @@ struct Form {
 };
 inline constexpr Form kForms[] = {{1, 0, 0}, {1, 1, 0}, {4, 2, 0}, {8, 3, 1}, {24, 6, 2}};
 
-// Symbols are integers + `zero`; `wide`, where escapes have been put in, has the integers themselves.
+// Symbols are integers + `zero`. One that stands for an escaped value has been made one of the same parity, so that
+// classes are right.
 struct Stream {
     const std::uint8_t* symbols = nullptr;
-    const std::int32_t* wide = nullptr;
     std::int32_t zero = 0;
+    std::span<const std::uint32_t> escapes;     // where
+    const std::uint8_t* values = nullptr;       // i32 each
+
+    std::size_t escapes_before(std::size_t at) const noexcept {
+        return static_cast<std::size_t>(std::ranges::lower_bound(escapes, at) - escapes.begin());
+    }
+    bool has_escapes(std::size_t begin, std::size_t end) const noexcept {
+        const std::size_t next = escapes_before(begin);
+        return next < escapes.size() && escapes[next] < end;
+    }
 };
 
 // Where the next entry of each class stands in its stream. Which classes there are, is up to the lattice.
@@ -51,14 +62,33 @@ struct State {
     std::span<const std::uint8_t> values;   // of escapes, i32 each
     std::size_t length[kMaxStreams];
     Stream streams[kMaxStreams];
-    bool wide;                              // some stream has escapes
+    bool escaping;                          // some stream has escapes
     Cursors cursors;
+
+    // Streams of the cursors `free` and `last`.
+    const Stream& stream_of(unsigned k) const noexcept {
+        const bool by_class = form.streams - form.bit_streams > 2;
+        return streams[form.bit_streams + (by_class ? k : 0)];
+    }
+    const Stream& last_stream() const noexcept { return streams[form.streams - 1]; }
+
+    bool has_escapes(const Cursors& begin, const Cursors& end) const noexcept {
+        for (unsigned k = 0; k < std::size(begin.free); ++k) {
+            if (stream_of(k).has_escapes(begin.free[k], end.free[k])) return true;
+        }
+        for (unsigned k = 0; k < kMaxClasses; ++k) {
+            if (last_stream().has_escapes(begin.last[k], end.last[k])) return true;
+        }
+        return false;
+    }
+
     std::size_t n_left;                     // elements of the last vector that the last call had no room for
     float left[kMaxDim];
 };
 
 // Coordinates of the next n vectors times `scale`, around the caches with `stream`. The cursors pass them.
-//   requires  streams without escapes; kPlaneSlack bytes may be read behind each
+//   requires  kPlaneSlack bytes may be read behind each stream
+//   ensures   all coordinates are right but those that an escaped value has a part in
 using MergeFn = void (*)(const State&, Cursors&, std::size_t n, float scale, bool stream, float* out);
 
 // How many of all vectors have their last coordinate in each class.
@@ -89,9 +119,10 @@ void measure_leech_avx2(const std::uint8_t* h, const std::uint8_t* c, std::size_
 void measure_leech_avx512(const std::uint8_t* h, const std::uint8_t* c, std::size_t vectors, std::size_t* lengths);
 #endif
 
-// The same with escapes. False where a coordinate is beyond 2^24.
-bool merge_wide(Kind kind, const State&, Cursors&, std::size_t n, std::int32_t* out);
-void count_wide(Kind kind, const State&, std::size_t* counts);
+// Coordinates of n <= kGroup / dim vectors, escapes and all, which cursors pass from `begin` to `end`. False where one is
+// beyond 2^24.
+inline constexpr std::size_t kGroup = 1024;
+bool merge_escapes(Kind kind, const State&, const Cursors& begin, const Cursors& end, std::size_t n, std::int32_t* out);
 
 // Bit i of entry m: coordinate i of the codeword of the Golay code that begins with the twelve bits m.
 const std::uint32_t* golay_words() noexcept;

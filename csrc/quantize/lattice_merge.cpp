@@ -39,10 +39,24 @@ struct Symbols {
     std::int32_t zero;
 };
 
-struct Wide {
-    explicit Wide(const Stream& s) : at(s.wide) {}
-    std::int32_t operator[](std::size_t i) const { return at[i]; }
-    const std::int32_t* at;
+// Entries of classes one after another, with their escapes put in.
+class Integers {
+public:
+    const std::int32_t* data() const noexcept { return all_; }
+
+    // Where entries [begin, end) of a stream now stand.
+    std::size_t put(const Stream& s, std::size_t begin, std::size_t end) noexcept {
+        const std::size_t first = n_;
+        for (std::size_t i = begin; i < end; ++i) all_[n_++] = s.symbols[i] - s.zero;
+        for (std::size_t k = s.escapes_before(begin); k < s.escapes.size() && s.escapes[k] < end; ++k) {
+            all_[first + s.escapes[k] - begin] = load<std::int32_t>(s.values + 4 * k);
+        }
+        return first;
+    }
+
+private:
+    std::int32_t all_[kGroup];
+    std::size_t n_ = 0;
 };
 
 unsigned bit_of(const State& s, unsigned stream, std::size_t i) { return s.streams[stream].symbols[i]; }
@@ -128,10 +142,9 @@ struct Leech {
     }
 };
 
-template <class R>
-std::array<R, kMaxStreams> readers(const State& s) {
-    return {R(s.streams[0]), R(s.streams[1]), R(s.streams[2]),
-            R(s.streams[3]), R(s.streams[4]), R(s.streams[5])};
+std::array<Symbols, kMaxStreams> symbols_of(const State& s) {
+    return {Symbols(s.streams[0]), Symbols(s.streams[1]), Symbols(s.streams[2]),
+            Symbols(s.streams[3]), Symbols(s.streams[4]), Symbols(s.streams[5])};
 }
 
 [[gnu::always_inline]] inline void to_floats(const std::int16_t* x, std::size_t n, float scale,
@@ -158,8 +171,7 @@ constinit const Variants<ScaleFn> scale_points{scale_portable};
 
 // requires  integers of magnitude up to 2^24, so coordinates fit 32 bits
 template <class L, class R, class T>
-bool next(const State& s, Cursors& at, std::size_t n, T* out) {
-    const auto in = readers<R>(s);
+bool next(const State& s, const std::array<R, kMaxStreams>& in, Cursors& at, std::size_t n, T* out) {
     bool beyond = false;
     for (std::size_t v = 0; v < n; ++v, ++at.vector, out += L::kDim) {
         std::int32_t x[L::kDim];
@@ -173,9 +185,9 @@ bool next(const State& s, Cursors& at, std::size_t n, T* out) {
     return !beyond;
 }
 
-template <class L, class R>
+template <class L>
 void count(const State& s, std::size_t* counts) {
-    const auto in = readers<R>(s);
+    const auto in = symbols_of(s);
     Cursors at = s.cursors;
     for (; at.vector < s.vectors; ++at.vector) {
         std::int32_t x[L::kDim];
@@ -189,7 +201,7 @@ void next_symbols(const State& s, Cursors& at, std::size_t n, float scale, bool,
     std::int16_t points[kGroup * L::kDim];
     while (n > 0) {
         const std::size_t m = std::min(n, kGroup);
-        next<L, Symbols>(s, at, m, points);
+        next<L>(s, symbols_of(s), at, m, points);
         scale_points.pick()(points, m * L::kDim, scale, out);
         n -= m;
         out += m * L::kDim;
@@ -197,7 +209,7 @@ void next_symbols(const State& s, Cursors& at, std::size_t n, float scale, bool,
 }
 
 template <class L>
-constexpr Merge kPortable{next_symbols<L>, count<L, Symbols>, false};
+constexpr Merge kPortable{next_symbols<L>, count<L>, false};
 
 }  // namespace
 
@@ -218,7 +230,6 @@ void measure_leech_portable(const std::uint8_t* h, const std::uint8_t* c, std::s
 
 const std::uint32_t* golay_words() noexcept { return kWords.data(); }
 
-
 const Merge& merge_of(Kind kind) noexcept {
 #if QC_X86
     if (active_isa() >= Isa::kAvx512 && kMergeAvx512[kind].next != nullptr) return kMergeAvx512[kind];
@@ -227,24 +238,26 @@ const Merge& merge_of(Kind kind) noexcept {
     return kMergePortable[kind];
 }
 
-bool merge_wide(Kind kind, const State& s, Cursors& at, std::size_t n, std::int32_t* out) {
+bool merge_escapes(Kind kind, const State& s, const Cursors& begin, const Cursors& end, std::size_t n,
+                   std::int32_t* out) {
+    Integers integers;
+    Cursors at = begin;
+    for (unsigned k = 0; k < std::size(at.free); ++k) {
+        at.free[k] = integers.put(s.stream_of(k), begin.free[k], end.free[k]);
+    }
+    for (unsigned k = 0; k < kMaxClasses; ++k) {
+        at.last[k] = integers.put(s.last_stream(), begin.last[k], end.last[k]);
+    }
+    std::array<const std::int32_t*, kMaxStreams> in;
+    in.fill(integers.data());
     switch (kind) {
-        case kZ: return next<Z, Wide>(s, at, n, out);
-        case kD4: return next<D4, Wide>(s, at, n, out);
-        case kE8: return next<E8, Wide>(s, at, n, out);
-        case kLeech: return next<Leech, Wide>(s, at, n, out);
+        case kZ: return next<Z>(s, in, at, n, out);
+        case kD4: return next<D4>(s, in, at, n, out);
+        case kE8: return next<E8>(s, in, at, n, out);
+        case kLeech: return next<Leech>(s, in, at, n, out);
         case kNone: break;
     }
     return false;
-}
-
-void count_wide(Kind kind, const State& s, std::size_t* counts) {
-    switch (kind) {
-        case kD4: return count<D4, Wide>(s, counts);
-        case kE8: return count<E8, Wide>(s, counts);
-        case kLeech: return count<Leech, Wide>(s, counts);
-        default: counts[0] = s.vectors;
-    }
 }
 
 }  // namespace qc::lattice

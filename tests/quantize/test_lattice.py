@@ -150,6 +150,20 @@ def test_outliers_come_back_through_escapes(isa, name):
     assert back.tobytes() == reference.decode_blob(blob).tobytes()
 
 
+@pytest.mark.parametrize("every", [1, 3, 50, 1009])
+@pytest.mark.parametrize("name", NAMES)
+def test_escapes_anywhere_keep_the_classes_of_all_others(isa, name, every):
+    # An escaped value is odd or even, which its symbol does not say, and its vector's class follows from that.
+    from qcodec.search.lattice import quantize
+
+    w = normal(3001, seed=every)
+    w[::every] *= 300
+    points, scale = quantize(w, LATTICES[name], 0.4)
+    expected = (points.astype(np.float32) * scale).reshape(-1)[: w.size]
+    blob = qcodec.encode(w, f"lattice({name!r}, step=0.4)")
+    assert qcodec.decode(blob).tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_ranges_and_threads_give_what_the_whole_does(isa, name):
     w = normal(2**20 + 30000)
