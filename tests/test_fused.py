@@ -28,6 +28,8 @@ QUANTIZERS = {
     "uniform(bits=8, axis=0)": 0,
     "uniform(bits=3, group=192, symmetric=False)": 1,
     "uniform(bits=5, group=64)": 384 + 64,
+    "uniform(bits=6, group=64)": 255,
+    "uniform(bits=7, axis=0, symmetric=False)": 0,
     "uniform(step=0.05)": 5,
     "uniform(step=0.02)": 384,  # with outliers: escapes
 }
@@ -38,6 +40,10 @@ SLICED = [
     "uniform(bits=3, group=192, symmetric=False) | rans",
     "uniform(step=0.05) | bitpack",
 ]
+
+
+# Levels that have loops of their own.
+each_fused_isa = pytest.mark.parametrize("isa", ["avx2", "avx512"], indirect=True)
 
 
 @contextlib.contextmanager
@@ -124,17 +130,18 @@ def test_blobs_are_what_the_fused_loops_take(blobs, weights):
             coded[codec] = payload[0] == 0 and payload[1] & 15 >= 6
             assert forge.take_apart(blob).rows[0].chunks[0].endswith(payload) or "step" in codec
     assert all(coded.values()), coded
-    assert len(coded) == 6
+    assert len(coded) == 7
 
 
+@each_fused_isa
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
 @pytest.mark.parametrize("codec", CODECS)
-def test_large_output_equals_the_portable_one_at_any_address(blobs, frame, codec, dtype):
+def test_large_output_equals_the_portable_one_at_any_address(isa, blobs, frame, codec, dtype):
     expected = portable(blobs[codec], dtype)
     assert expected.nbytes >= LARGE
     item = expected.itemsize
     with qcodec.safe_open(blobs[codec], threads=2) as f:
-        for offset in (0, item, 20, 62 // item * item):
+        for offset in (0, item, 16, 20, 32, 62 // item * item):
             out = frame.place(expected.shape, dtype, offset)
             f.get_tensor("", out=out)
             assert same_bits(out, expected), offset
@@ -152,9 +159,10 @@ def test_large_output_does_not_depend_on_level_and_threads(isa, blobs, frame, co
         frame.check_surroundings()
 
 
+@each_fused_isa
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
 @pytest.mark.parametrize("codec", SLICED)
-def test_large_slice_that_begins_and_ends_anywhere(weights, codec, dtype):
+def test_large_slice_that_begins_and_ends_anywhere(isa, weights, codec, dtype):
     w = weights[: N - 77].astype(dtype)
     blob = qcodec.encode(w, codec)
     n, least = w.size, LARGE // w.itemsize
@@ -240,9 +248,10 @@ def outcome(blob, dtype, frame, n):
     return out
 
 
+@each_fused_isa
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
 @pytest.mark.parametrize("codec", [c for c in CODECS if "rans" in c and "group" in c])
-def test_damage_gives_what_the_portable_decoder_gives(blobs, frame, codec, dtype):
+def test_damage_gives_what_the_portable_decoder_gives(isa, blobs, frame, codec, dtype):
     n = N - QUANTIZERS[codec.split(" | ")[0]]
     rng = np.random.default_rng(4)
     chunk_bytes = len(forge.take_apart(blobs[codec]).rows[0].chunks[0])
@@ -290,9 +299,10 @@ PAYLOADS = {
 }
 
 
+@each_fused_isa
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
 @pytest.mark.parametrize("name", PAYLOADS)
-def test_forged_stream_with_correct_hashes_is_refused(blobs, frame, payload, name, dtype):
+def test_forged_stream_with_correct_hashes_is_refused(isa, blobs, frame, payload, name, dtype):
     forged, error = PAYLOADS[name]
     parts = forge.take_apart(blobs[CODEC])
     chunks = parts.rows[0].chunks
@@ -309,9 +319,10 @@ def test_forged_stream_with_correct_hashes_is_refused(blobs, frame, payload, nam
     frame.check_surroundings()
 
 
+@each_fused_isa
 @pytest.mark.parametrize("dtype", [*DTYPES, np.int16])
-@pytest.mark.parametrize("offset", [0, 4, 20, 60])
-def test_lossless_words_are_the_same_at_any_address(weights, dtype, offset):
+@pytest.mark.parametrize("offset", [0, 4, 16, 20, 60])
+def test_lossless_words_are_the_same_at_any_address(isa, weights, dtype, offset):
     # Floats merge exponents from rANS states with stored mantissas; integers go the plain way.
     values = (weights * 100).astype(dtype)
     assert values.nbytes >= LARGE

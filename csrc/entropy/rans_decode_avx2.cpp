@@ -7,7 +7,7 @@
 #include <immintrin.h>
 
 #pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt")
+#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c")
 
 namespace qc::rans {
 namespace {
@@ -65,6 +65,7 @@ void prepare_avx2(Stream& s) noexcept {
 }
 
 struct ByteSink {
+    static constexpr bool kTakesTrellis = true;
     static constexpr std::size_t kItem = 1;
 
     template <unsigned kLevels>

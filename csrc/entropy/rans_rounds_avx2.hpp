@@ -22,7 +22,7 @@
 #include <immintrin.h>
 
 #pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt")
+#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c")
 
 namespace qc::rans {
 namespace {
@@ -158,8 +158,9 @@ struct TableRegisters {
     }
 };
 
-// A sink can be copied, and has kItem, the bytes that a symbol becomes; `at`, where the next ones go; end_round(); and
-// Tile<kLevels>, made for it and a table, whose put() takes entries, symbols and a mask of those that were escaped.
+// A sink can be copied, and has kTakesTrellis; kItem, the bytes that a symbol becomes; `at`, where the next ones go;
+// end_round(); and Tile<kLevels>, made for it and a table, whose put() takes entries, symbols and a mask of those that
+// were escaped.
 template <unsigned kLevels, bool kAlongTrellis, unsigned kVectors, class Sink>
 std::size_t run(Stream& s, Sink& to, std::size_t rounds) noexcept {
     Sink sink = to;  // in registers: stores through it could otherwise alias it
@@ -252,15 +253,23 @@ std::size_t run(Stream& s, Sink& to, std::size_t rounds) noexcept {
 
 template <unsigned kVectors, class Sink>
 std::size_t run_vectors(Stream& s, Sink& to, std::size_t rounds) noexcept {
-    if (s.memory > 0) {
-        return s.kernel_levels == 4   ? run<4, true, kVectors>(s, to, rounds)
-               : s.kernel_levels == 5 ? run<5, true, kVectors>(s, to, rounds)
-               : s.kernel_levels == 6 ? run<6, true, kVectors>(s, to, rounds)
-                                      : run<7, true, kVectors>(s, to, rounds);
+    if constexpr (Sink::kTakesTrellis) {
+        if (s.memory > 0) {
+            return s.kernel_levels == 4   ? run<4, true, kVectors>(s, to, rounds)
+                   : s.kernel_levels == 5 ? run<5, true, kVectors>(s, to, rounds)
+                   : s.kernel_levels == 6 ? run<6, true, kVectors>(s, to, rounds)
+                                          : run<7, true, kVectors>(s, to, rounds);
+        }
     }
     return s.kernel_levels == 4   ? run<4, false, kVectors>(s, to, rounds)
            : s.kernel_levels == 5 ? run<5, false, kVectors>(s, to, rounds)
                                   : run<6, false, kVectors>(s, to, rounds);
+}
+
+// As many at a time as there are lanes for, of at least 64.
+template <class Sink>
+std::size_t run_wide(Stream& s, Sink& to, std::size_t rounds) noexcept {
+    return s.lanes < 4 * kVector ? run_vectors<2>(s, to, rounds) : run_vectors<4>(s, to, rounds);
 }
 
 }  // namespace

@@ -48,6 +48,8 @@ extern const Variants<FusedMergeFn> fused_merge;
 #if QC_X86
 void fused_unpack_avx2(const std::uint8_t* in, unsigned bits, std::size_t n, const Runs& runs,
                        std::uint8_t* out, DType to);
+Status fused_rans_avx2(rans::Stream& s, std::size_t n, const Runs& runs, std::uint8_t* out,
+                       DType to) noexcept;
 #endif
 
 // Whether the plane, in the form it is stored in, has a fused loop at the active level.

@@ -35,7 +35,7 @@ Status fused_rans_avx512(rans::Stream& s, std::size_t n, const Runs& runs, std::
 }  // namespace
 #pragma GCC pop_options
 
-constinit const Variants<FusedRansFn> fused_rans{nullptr, nullptr, fused_rans_avx512};
+constinit const Variants<FusedRansFn> fused_rans{nullptr, fused_rans_avx2, fused_rans_avx512};
 #else
 constinit const Variants<FusedRansFn> fused_rans{nullptr};
 #endif

@@ -11,7 +11,7 @@
 #include <immintrin.h>
 
 #pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt")
+#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c")
 
 namespace qc {
 namespace {
@@ -24,6 +24,7 @@ constexpr unsigned kLeastLanes = kVectors * rans::kVector;
 template <unsigned kBytes>
 class ElementSink {
 public:
+    static constexpr bool kTakesTrellis = true;
     static constexpr std::size_t kItem = kBytes;
 
     template <unsigned kLevels>

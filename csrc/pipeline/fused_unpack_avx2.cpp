@@ -5,7 +5,7 @@
 
 #if QC_X86
 #pragma GCC push_options
-#pragma GCC target("avx2,f16c")
+#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c")
 
 namespace qc {
 namespace {

@@ -11,7 +11,7 @@
 #include <immintrin.h>
 
 #pragma GCC push_options
-#pragma GCC target("avx2,f16c")
+#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c")
 
 namespace qc {
 namespace {

@@ -1,0 +1,65 @@
+// pipeline/fused_rans_avx2.cpp - AVX2: rANS symbols to elements without a byte of symbols in memory.
+#include "entropy/rans_rounds_avx2.hpp"
+#include "pipeline/fused.hpp"
+#include "quantize/dequantize_sink_avx2.hpp"
+
+#if QC_X86
+#pragma GCC push_options
+#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c")
+
+namespace qc {
+namespace {
+
+template <DType kTo, bool kTable>
+class RunSink : public DequantizeSink<kTo, kTable> {
+public:
+    using Elements = DequantizeSink<kTo, kTable>;
+    static constexpr bool kTakesTrellis = false;
+    static constexpr std::size_t kItem = 0;  // elements know their own way
+
+    template <unsigned kLevels>
+    struct Tile {
+        Tile(const RunSink&, const rans::SearchTable&) noexcept {}
+
+        [[gnu::always_inline]] void put(RunSink& sink, __m256i, __m256i symbols, std::uint32_t) const noexcept {
+            sink.Elements::put(symbols);
+        }
+    };
+
+    using Elements::Elements;
+
+    void end_round() noexcept {}
+
+    std::uint8_t* at = nullptr;
+};
+
+template <DType kTo, bool kTable>
+Status rans_to(rans::Stream& s, std::size_t n, const Runs& runs, std::uint8_t* out) noexcept {
+    using Sink = RunSink<kTo, kTable>;
+    Sink sink(runs, out);
+    QC_TRY(rans::next_to_sink(
+        s, n,
+        [](rans::Stream& stream, void* to, std::size_t rounds) noexcept {
+            return rans::run_wide(stream, *static_cast<Sink*>(to), rounds);
+        },
+        &sink));
+    sink.flush();
+    return kOkStatus;
+}
+
+template <DType kTo>
+Status rans_width(rans::Stream& s, std::size_t n, const Runs& runs, std::uint8_t* out) noexcept {
+    return runs.width <= 4 ? rans_to<kTo, true>(s, n, runs, out) : rans_to<kTo, false>(s, n, runs, out);
+}
+
+}  // namespace
+
+Status fused_rans_avx2(rans::Stream& s, std::size_t n, const Runs& runs, std::uint8_t* out, DType to) noexcept {
+    if (to == DType::kF32) return rans_to<DType::kF32, false>(s, n, runs, out);
+    return to == DType::kF16 ? rans_width<DType::kF16>(s, n, runs, out) : rans_width<DType::kBF16>(s, n, runs, out);
+}
+
+}  // namespace qc
+
+#pragma GCC pop_options
+#endif
