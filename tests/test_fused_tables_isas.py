@@ -13,6 +13,11 @@ CODECS = [
     "trellis(step=0.28) | rans",  # tables with escapes
     "trellis(step=1.0) | rans",
     "kmeans(k=12) | rans",
+    "kmeans(k=3) | bitpack",
+    "kmeans(k=12) | bitpack",
+    "kmeans(k=27) | bitpack",
+    "kmeans(k=64) | bitpack",
+    "kmeans(k=100) | bitpack",
 ]
 
 
@@ -35,7 +40,7 @@ def decoded():
         _core.set_isa(before)
 
 
-@pytest.mark.parametrize("offset", [0, 4, 20])
+@pytest.mark.parametrize("offset", [0, 4, 16, 20])
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
 @pytest.mark.parametrize("codec", CODECS)
 def test_large_output_by_a_table_equals_the_portable_one(isa, decoded, codec, dtype, offset):

@@ -33,9 +33,13 @@ bool can_look_up(const PlaneReader& reader) noexcept {
 bool can_look_up(const PlaneReader& reader, const PlaneTable& table) noexcept {
     if (!can_look_up(reader)) return false;
 #if QC_X86
-    if (table_rans.pick() == table_rans_avx2) return takes_avx2(*rans_stream(reader, true), table);
-#endif
+    if (const rans::Stream* stream = rans_stream(reader, true); stream != nullptr) {
+        return table_rans.pick() != table_rans_avx2 || takes_avx2(*stream, table);
+    }
+    return table_unpack.pick() != table_unpack_avx2 || !table.wide;
+#else
     return true;
+#endif
 }
 
 bool can_merge(const PlaneReader& first, std::size_t bytes) noexcept {

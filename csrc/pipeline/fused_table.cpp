@@ -87,7 +87,7 @@ Status table_unpack_avx512(const std::uint8_t* in, unsigned bits, std::size_t n,
 #pragma GCC pop_options
 
 constinit const Variants<TableRansFn> table_rans{nullptr, table_rans_avx2, table_rans_avx512};
-constinit const Variants<TableUnpackFn> table_unpack{nullptr, nullptr, table_unpack_avx512};
+constinit const Variants<TableUnpackFn> table_unpack{nullptr, table_unpack_avx2, table_unpack_avx512};
 #else
 constinit const Variants<TableRansFn> table_rans{nullptr};
 constinit const Variants<TableUnpackFn> table_unpack{nullptr};

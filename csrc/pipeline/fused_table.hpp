@@ -39,6 +39,10 @@ extern const Variants<TableUnpackFn> table_unpack;
 Status table_rans_avx2(rans::Stream& s, std::size_t n, const PlaneTable& table, std::uint8_t* out) noexcept;
 bool takes_avx2(const rans::Stream& s, const PlaneTable& table) noexcept;
 
+// With AVX2, for tables that are not wide.
+Status table_unpack_avx2(const std::uint8_t* in, unsigned bits, std::size_t n, const PlaneTable& table,
+                         std::uint8_t* out) noexcept;
+
 // Whether the plane, in the form it is stored in, has such a loop at the active level, and for this table.
 bool can_look_up(const PlaneReader& reader) noexcept;
 bool can_look_up(const PlaneReader& reader, const PlaneTable& table) noexcept;
