@@ -17,6 +17,12 @@ namespace {
 
 constexpr unsigned kProfileBits = 6;
 
+// Floats of the blocks that are transformed together: rows and what becomes of them stay in L2, and a row is a few
+// lines long, which memory brings faster than as many lines from all over.
+constexpr std::size_t kTogether = 16384;
+constexpr std::size_t kRowPad = 16;  // rows a power of two apart would share sets of the cache
+static_assert(kTogether >= kBlock);
+
 std::size_t total(std::span<const Part> parts) noexcept {
     std::size_t n = 0;
     for (const Part& part : parts) n += part.range.count;
@@ -116,13 +122,13 @@ public:
             reader_ = OrderedReader(classes, n);
         }
         if (ordered_ || gathers_ || in_blocks_) {
-            std::uint8_t* const gather = workspace.get(Workspace::kGather, planes_ * kBlock);
-            for (unsigned k = 0; k < planes_; ++k) gathered_[k] = gather + k * kBlock;
+            std::uint8_t* const gather = workspace.get(Workspace::kGather, planes_ * kTogether);
+            for (unsigned k = 0; k < planes_; ++k) gathered_[k] = gather + k * kTogether;
         }
         return kOkStatus;
     }
 
-    // The next n <= kBlock symbols of each plane; whole planes where `inverse` wants those.
+    // The next n <= kTogether symbols of each plane; whole planes where `inverse` wants those.
     const std::uint8_t* const* next(std::size_t n) noexcept {
         if (ordered_) {
             reader_.next(plane_, planes_, n, gathered_);
@@ -213,9 +219,6 @@ Status decode_plain(const Codec& codec, const Part& part, Symbols& symbols, Chun
     return kOkStatus;
 }
 
-// Floats of the blocks that are transformed together: rows and what becomes of them stay in L1.
-constexpr std::size_t kTogether = 4096;
-
 // From rows, position by position, to where the blocks are.
 void put_blocks(const BlockGrid& grid, std::size_t b, std::size_t blocks, const float* rows, std::size_t stride,
                 const Target& to, float* values) {
@@ -238,29 +241,30 @@ void put_blocks(const BlockGrid& grid, std::size_t b, std::size_t blocks, const 
 Status decode_blocks(const Codec& codec, const Part& part, Symbols& symbols, ChunkState& state,
                      const Target& to, Workspace& workspace) {
     const BlockGrid grid(part.spec->block, part.spec->columns, part.range.first, part.range.count);
-    float* const values = workspace.get_as<float>(Workspace::kCoefficients, 2 * kBlock);
-    float* const rows = values + kBlock;
+    const std::size_t area = grid.area();
+    const std::size_t step = kTogether / area / 16 * 16;
+    const std::size_t stride = step + kRowPad;
+    float* const values = workspace.get_as<float>(Workspace::kCoefficients, kTogether + stride * area);
+    float* const rows = values + kTogether;
     const auto dequantize = [&](const std::uint8_t* const* from, std::size_t at, std::size_t n,
                                 float* out) {
         return codec.quantizer->inverse(*part.spec, part.range, state, from, at, n,
                                         reinterpret_cast<std::uint8_t*>(out), DType::kF32, workspace);
     };
-    const std::size_t area = grid.area();
-    const std::size_t step = kTogether / area / 16 * 16;
     for (std::size_t b = 0; b < grid.blocks(); b += step) {
         const std::size_t n = std::min(step, grid.blocks() - b);
         if (symbols.by_position()) {
             for (std::size_t p = 0; p < area; ++p) {
-                QC_TRY(dequantize(symbols.run(p * grid.blocks() + b), 0, n, rows + p * step));
+                QC_TRY(dequantize(symbols.run(p * grid.blocks() + b), 0, n, rows + p * stride));
             }
         } else {
             QC_TRY(dequantize(symbols.next(n * area), b * area, n * area, values));
             for (std::size_t p = 0; p < area; ++p) {
-                for (std::size_t k = 0; k < n; ++k) rows[p * step + k] = values[k * area + p];
+                for (std::size_t k = 0; k < n; ++k) rows[p * stride + k] = values[k * area + p];
             }
         }
-        inverse_dct_rows(rows, step, grid.side(), n);
-        put_blocks(grid, b, n, rows, step, to, values);
+        inverse_dct_rows(rows, stride, grid.side(), n);
+        put_blocks(grid, b, n, rows, stride, to, values);
     }
     Status status;
     std::size_t at = grid.blocks() * area;
