@@ -98,6 +98,20 @@ std::size_t lookup_upper(const std::uint8_t* symbols, unsigned bits, std::size_t
                        : lookup_upper<6, kItem>(symbols, n, bytes, out);
 }
 
+// Tables of up to 16 entries of four bytes lie in two registers; returns for how many.
+std::size_t lookup_words(const std::uint8_t* symbols, std::size_t n, const std::uint8_t* table, std::uint8_t* out) noexcept {
+    const __m256 low = _mm256_loadu_ps(reinterpret_cast<const float*>(table));
+    const __m256 high = _mm256_loadu_ps(reinterpret_cast<const float*>(table) + 8);
+    std::size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        const __m256i at = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(symbols + i)));
+        const __m256 is_high = _mm256_castsi256_ps(_mm256_slli_epi32(at, 28));
+        _mm256_storeu_ps(reinterpret_cast<float*>(out + 4 * i),
+                         _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, at), _mm256_permutevar8x32_ps(high, at), is_high));
+    }
+    return i;
+}
+
 // Tables of up to 64 entries of two bytes lie in registers, by bytes.
 void lookup_avx2(const std::uint8_t* symbols, unsigned bits, std::size_t n, const std::uint8_t* table,
                  std::size_t item, std::uint8_t* out) {
@@ -108,6 +122,8 @@ void lookup_avx2(const std::uint8_t* symbols, unsigned bits, std::size_t n, cons
             i = lookup_upper<2>(symbols, bits, n, bytes, out);
         } else if (bytes.lower == 0) {
             i = lookup_upper<4>(symbols, bits, n, bytes, out);
+        } else if (bits <= 4) {
+            i = lookup_words(symbols, n, table, out);
         }
     }
     if (item == 4) {
