@@ -9,6 +9,7 @@ import reference
 import samples
 
 import qcodec
+from qcodec import _core
 
 STEPPED = {"quantizer": {"name": "uniform", "bits": None, "step": 0.5, "axis": None, "group": None,
                          "symmetric": True}}  # fmt: skip
@@ -193,3 +194,10 @@ def test_profile_makes_a_tensor_of_unequal_scales_smaller():
         len(qcodec.encode(w, f"uniform(step=0.5{more}) | rans")) for more in ("", ", profile=True")
     )
     assert profiled < 0.9 * plain
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 1000, 2**20])
+def test_coding_order_keeps_the_elements_of_a_class_as_they_come(n):
+    classes = np.random.default_rng(n).integers(0, 256, n).astype(np.uint8)
+    order = np.argsort(classes, kind="stable")
+    np.testing.assert_array_equal(_core.coding_order(classes), order)

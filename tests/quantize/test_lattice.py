@@ -153,7 +153,8 @@ def test_outliers_come_back_through_escapes(isa, name):
 @pytest.mark.parametrize("every", [1, 3, 50, 1009])
 @pytest.mark.parametrize("name", NAMES)
 def test_escapes_anywhere_keep_the_classes_of_all_others(isa, name, every):
-    # An escaped value is odd or even, which its symbol does not say, and its vector's class follows from that.
+    # An escaped value is odd or even, which its symbol does not say, and the class of its vector
+    # follows from that.
     from qcodec.search.lattice import quantize
 
     w = normal(3001, seed=every)
