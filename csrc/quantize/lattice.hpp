@@ -119,9 +119,10 @@ void measure_leech_avx2(const std::uint8_t* h, const std::uint8_t* c, std::size_
 void measure_leech_avx512(const std::uint8_t* h, const std::uint8_t* c, std::size_t vectors, std::size_t* lengths);
 #endif
 
-// Coordinates of n <= kGroup / dim vectors, escapes and all, which cursors pass from `begin` to `end`. False where one is
-// beyond 2^24.
 inline constexpr std::size_t kGroup = 1024;
+
+// Coordinates of n <= kGroup / dim vectors, escapes and all, which cursors pass from `begin` to `end`. False where one
+// is beyond 2^24.
 bool merge_escapes(Kind kind, const State&, const Cursors& begin, const Cursors& end, std::size_t n, std::int32_t* out);
 
 // Bit i of entry m: coordinate i of the codeword of the Golay code that begins with the twelve bits m.

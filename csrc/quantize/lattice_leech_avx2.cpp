@@ -1,6 +1,7 @@
 // quantize/lattice_leech_avx2.cpp - points of the Leech lattice in float32, a vector to a register.
 //
-// The symbols of a vector come from one class, or where no h is set from two; a shuffle by the codeword merges them.
+// The symbols of a vector come from one class, or where no h is set from two; a shuffle by the codeword merges them. In
+// one loop all would wait for parities, so 64 vectors go through three: symbols, last coordinates, floats.
 #include <algorithm>
 #include <array>
 
@@ -144,10 +145,52 @@ struct Constants {
     static constexpr unsigned kLastByte = 27;  // of coordinate 23, once dwords have been put in turns
 };
 
-void next_leech(const State& s, Cursors& cursors, std::size_t n, float scale, bool, float* out) {
-    const Constants constant(s);
-    const std::uint8_t* next[3];
-    for (unsigned k = 0; k < 3; ++k) next[k] = s.streams[2 + k].symbols + cursors.free[k];
+constexpr std::size_t kBatch = 64;  // vectors
+static_assert(kBatch <= Counts::kMost);
+
+struct Batch {
+    alignas(32) std::uint8_t y[kBatch][32];
+    std::uint32_t c[kBatch];
+    std::uint8_t which[kBatch];
+};
+
+// All but the last coordinates.
+[[gnu::always_inline]] inline void merge_free(const State& s, std::size_t first, std::size_t n, const Constants& constant,
+                                              const std::uint8_t* (&next)[3], Batch& batch) noexcept {
+    const Codewords words(s.streams[1].symbols + 12 * first);
+    const std::uint8_t* const h_bits = s.streams[0].symbols + first;
+    for (std::size_t v = 0; v < n; ++v) {
+        const std::uint32_t h = h_bits[v];
+        const std::uint32_t c = words.at(v);
+        const std::uint32_t merged = c & (h - 1);
+        const std::uint8_t* const a = by_h(h, next[0], next[2]);
+        const std::uint8_t* const b = next[1];
+        const std::size_t n0 = ones(merged & 0xFF);
+        const std::size_t n1 = ones(merged & 0xFFFF);
+        const std::size_t n2 = ones(merged & kFree);
+        const auto eight = [&](std::size_t from, std::size_t set, std::uint32_t bits) __attribute__((always_inline)) {
+            const __m128i y = _mm_add_epi8(load_two(a + from - set, b + set), constant.bias[h]);
+            return _mm_shuffle_epi8(y, load_8(reinterpret_cast<const std::uint8_t*>(&kMerges[bits & 0xFF])));
+        };
+        const __m128i y0 = eight(0, 0, merged);
+        const __m128i y1 = eight(8, n0, merged >> 8);
+        const __m128i y2 = eight(16, n1, merged >> 16);
+        const std::size_t all = 0 - std::size_t{h};
+        advance(next[0], (23 - n2) & ~all);
+        advance(next[1], n2);
+        advance(next[2], 23 & all);
+        _mm_store_si128(reinterpret_cast<__m128i*>(batch.y[v]), _mm_unpacklo_epi64(y0, y1));
+        _mm_store_si128(reinterpret_cast<__m128i*>(batch.y[v] + 16), y2);
+        batch.c[v] = c;
+        // Codewords have even weight, so what mirroring does to the parity cancels out.
+        const __m128i sum = _mm_xor_si128(_mm_xor_si128(y0, y1), _mm_slli_epi64(y2, 8));
+        const auto odd = ones(static_cast<std::uint64_t>(_mm_cvtsi128_si64(sum)) & kOnes) + h;
+        batch.which[v] = static_cast<std::uint8_t>((odd & 1) << 2 | h << 1 | c >> 23);
+    }
+}
+
+[[gnu::always_inline]] inline void put_floats(const Batch& batch, std::size_t n, const Constants& constant, float scale,
+                                              float* out) noexcept {
     // Of the codeword, bits to bytes, dwords in turns.
     const __m256i byte_of = _mm256_setr_epi8(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3,
                                              0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
@@ -156,58 +199,46 @@ void next_leech(const State& s, Cursors& cursors, std::size_t n, float scale, bo
     const __m256i two = _mm256_setr_epi32(-0x7F7F7F80, -0x7F7F7F80, -0x7F7F7F80, -0x7F7F7F80,
                                           -0x7F7F7F80, -0x7F7F7F80, 0x00808080, -0x7F7F7F80);
     const __m256 scales = _mm256_set1_ps(scale);
+    const Units units = constant.units;
+    const Units last_units = constant.last_units;
+    for (std::size_t v = 0; v < n; ++v, out += 24) {
+        const unsigned which = batch.which[v];
+        const __m256i y = in_turns(_mm256_load_si256(reinterpret_cast<const __m256i*>(batch.y[v])));
+        const __m256i bits = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(batch.c[v])), byte_of);
+        const __m256i of_c = _mm256_cmpeq_epi8(_mm256_and_si256(bits, bit_of), bit_of);
+        const __m256i z = _mm256_xor_si256(y, _mm256_and_si256(of_c, constant.mirror[which >> 1 & 1]));
+        const __m256i low = _mm256_or_si256(
+            _mm256_and_si256(of_c, two), _mm256_load_si256(reinterpret_cast<const __m256i*>(constant.low[which])));
+        const __m256i front = _mm256_unpacklo_epi8(low, z);
+        const __m256i back = _mm256_unpackhi_epi8(low, z);
+        units.put(_mm256_unpacklo_epi16(front, units.upper), scales, out);
+        units.put(_mm256_unpackhi_epi16(front, units.upper), scales, out + 8);
+        last_units.put(_mm256_unpacklo_epi16(back, last_units.upper), scales, out + 16);
+    }
+}
+
+void next_leech(const State& s, Cursors& cursors, std::size_t n, float scale, bool, float* out) {
+    const std::uint8_t* next[3];
+    for (unsigned k = 0; k < 3; ++k) next[k] = s.streams[2 + k].symbols + cursors.free[k];
+    const Constants constant(s);
     const auto last_bias = static_cast<unsigned>(bias_of(s.streams[5]));
+    Batch batch;
     while (n > 0) {
-        const std::size_t some = std::min(n, Counts::kMost);
-        const Codewords words(s.streams[1].symbols + 12 * cursors.vector);
-        const std::uint8_t* const h_bits = s.streams[0].symbols + cursors.vector;
+        const std::size_t some = std::min(n, kBatch);
+        merge_free(s, cursors.vector, some, constant, next, batch);
         const std::uint8_t* last[kCases];
         for (unsigned which = 0; which < kCases; ++which) {
             last[which] = s.streams[5].symbols + cursors.last[class_of(which)];
         }
         Counts taken;
-        for (std::size_t v = 0; v < some; ++v, out += 24) {
-            const std::uint32_t h = h_bits[v];
-            const std::uint32_t c = words.at(v);
-            const std::uint32_t merged = c & (h - 1);
-            const std::uint8_t* const a = by_h(h, next[0], next[2]);
-            const std::uint8_t* const b = next[1];
-            const std::size_t n0 = ones(merged & 0xFF);
-            const std::size_t n1 = ones(merged & 0xFFFF);
-            const std::size_t n2 = ones(merged & kFree);
-            const auto eight = [&](std::size_t from, std::size_t set, std::uint32_t bits)
-                __attribute__((always_inline)) {
-                const __m128i y = _mm_add_epi8(load_two(a + from - set, b + set), constant.bias[h]);
-                return _mm_shuffle_epi8(y, load_8(reinterpret_cast<const std::uint8_t*>(&kMerges[bits & 0xFF])));
-            };
-            const __m128i y0 = eight(0, 0, merged);
-            const __m128i y1 = eight(8, n0, merged >> 8);
-            const __m128i y2 = eight(16, n1, merged >> 16);
-            const std::size_t all = 0 - std::size_t{h};
-            advance(next[0], (23 - n2) & ~all);
-            advance(next[1], n2);
-            advance(next[2], 23 & all);
-
-            // Codewords have even weight, so what mirroring does to the parity cancels out.
-            const __m128i sum = _mm_xor_si128(_mm_xor_si128(y0, y1), _mm_slli_epi64(y2, 8));
-            const auto odd = ones(static_cast<std::uint64_t>(_mm_cvtsi128_si64(sum)) & kOnes) + h;
-            const unsigned which = (static_cast<unsigned>(odd) & 1) << 2 | h << 1 | c >> 23;
-            const int m = static_cast<int>(last[which][taken.take(which)] + last_bias);
-            const __m256i y = in_turns(_mm256_set_m128i(_mm_insert_epi8(y2, m, 7), _mm_unpacklo_epi64(y0, y1)));
-
-            const __m256i bits = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(c)), byte_of);
-            const __m256i of_c = _mm256_cmpeq_epi8(_mm256_and_si256(bits, bit_of), bit_of);
-            const __m256i z = _mm256_xor_si256(y, _mm256_and_si256(of_c, constant.mirror[h]));
-            const __m256i low = _mm256_or_si256(
-                _mm256_and_si256(of_c, two), _mm256_load_si256(reinterpret_cast<const __m256i*>(constant.low[which])));
-            const __m256i front = _mm256_unpacklo_epi8(low, z);
-            const __m256i back = _mm256_unpackhi_epi8(low, z);
-            constant.units.put(_mm256_unpacklo_epi16(front, constant.units.upper), scales, out);
-            constant.units.put(_mm256_unpackhi_epi16(front, constant.units.upper), scales, out + 8);
-            constant.last_units.put(_mm256_unpacklo_epi16(back, constant.last_units.upper), scales, out + 16);
+        for (std::size_t v = 0; v < some; ++v) {
+            const unsigned which = batch.which[v];
+            batch.y[v][23] = static_cast<std::uint8_t>(last[which][taken.take(which)] + last_bias);
         }
         taken.add_to(cursors.last);
+        put_floats(batch, some, constant, scale, out);
         cursors.vector += some;
+        out += 24 * some;
         n -= some;
     }
     for (unsigned k = 0; k < 3; ++k) {
