@@ -6,6 +6,7 @@
 #if QC_X86
 #include <immintrin.h>
 
+#include <algorithm>
 #include <array>
 
 #include "core/bytes.hpp"
@@ -127,6 +128,15 @@ void count_e8(const State& s, std::size_t* counts) {
     }
 }
 
+constexpr std::size_t kBatch = 64;  // vectors: in one loop all would wait for parities
+
+struct Eights {
+    __m256i z[2];    // seven symbols of each vector in place
+    __m256i low[2];  // the bytes below them
+    std::uint32_t h_mask;
+    std::uint32_t odd_mask;
+};
+
 void next_e8(const State& s, Cursors& cursors, std::size_t n, float scale, bool, float* out) {
     const std::uint8_t* const bits = s.streams[0].symbols + cursors.vector;
     const std::uint8_t* const symbols = s.streams[1].symbols;
@@ -143,51 +153,61 @@ void next_e8(const State& s, Cursors& cursors, std::size_t n, float scale, bool,
     std::size_t free[2] = {cursors.free[0], cursors.free[1]};
     const std::uint8_t* last[4];
     for (unsigned k = 0; k < 4; ++k) last[k] = s.streams[2].symbols + cursors.last[k];
-    std::size_t v = 0;
-    for (; v + 8 <= n; v += 8) {
-        const __m128i h = load_8(bits + v);
-        const auto h_mask = static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_slli_epi16(h, 7)));
-        const __m256i of_h = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_cvtepu8_epi32(h));
-        const __m256i between = _mm256_and_si256(of_h, _mm256_set1_epi32(static_cast<int>(free[1] - free[0])));
-        const __m256i places = _mm256_cvtepu8_epi32(
-            _mm_loadl_epi64(reinterpret_cast<const __m128i*>(&kPlaces[h_mask])));
-        alignas(32) std::uint32_t at[8];
-        _mm256_store_si256(reinterpret_cast<__m256i*>(at), _mm256_add_epi32(places, between));
-        asm("" : "+m"(at));  // else they are taken out of the vector one by one
-        const std::uint8_t* const from = symbols + free[0];
-        free[0] += 7 * (8 - ones(h_mask));
-        free[1] += 7 * ones(h_mask);
-
-        __m256i z[2];
-        __m256i odd[2];
+    const std::size_t whole = n / 8 * 8;
+    Eights batch[kBatch / 8];
+    for (std::size_t v = 0; v < whole; v += kBatch) {
+        const std::size_t eights = std::min(kBatch, whole - v) / 8;
+        for (std::size_t i = 0; i < eights; ++i) {
+            Eights& x = batch[i];
+            const __m128i h = load_8(bits + v + 8 * i);
+            x.h_mask = static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_slli_epi16(h, 7)));
+            const __m256i of_h = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_cvtepu8_epi32(h));
+            const __m256i between = _mm256_and_si256(of_h, _mm256_set1_epi32(static_cast<int>(free[1] - free[0])));
+            const __m256i places = _mm256_cvtepu8_epi32(
+                _mm_loadl_epi64(reinterpret_cast<const __m128i*>(&kPlaces[x.h_mask])));
+            alignas(32) std::uint32_t at[8];
+            _mm256_store_si256(reinterpret_cast<__m256i*>(at), _mm256_add_epi32(places, between));
+            asm("" : "+m"(at));  // else they are taken out of the vector one by one
+            const std::uint8_t* const from = symbols + free[0];
+            free[0] += 7 * (8 - ones(x.h_mask));
+            free[1] += 7 * ones(x.h_mask);
+            x.odd_mask = 0;
 #pragma GCC unroll 2
-        for (unsigned k = 0; k < 2; ++k) {
-            const std::uint32_t* const a = at + 4 * k;
-            z[k] = _mm256_set_m128i(load_two(from + a[2], from + a[3]), load_two(from + a[0], from + a[1]));
-            odd[k] = odd_of_sevens(z[k], flip);
+            for (unsigned k = 0; k < 2; ++k) {
+                const std::uint32_t* const a = at + 4 * k;
+                const __m256i z =
+                    _mm256_set_m128i(load_two(from + a[2], from + a[3]), load_two(from + a[0], from + a[1]));
+                const __m256i odd = odd_of_sevens(z, flip);
+                const auto four = load<std::int32_t>(bits + v + 8 * i + 4 * k);
+                const __m256i h64 = _mm256_cvtepu8_epi64(_mm_cvtsi32_si128(four));
+                const __m256i low = _mm256_and_si256(_mm256_sub_epi64(_mm256_setzero_si256(), h64), h_bytes);
+                x.odd_mask |= signs(odd) << 4 * k;
+                x.z[k] = _mm256_and_si256(z, sevens);
+                x.low[k] = _mm256_or_si256(low, odd);
+            }
         }
-        const std::uint32_t odd_mask = signs(odd[0]) | signs(odd[1]) << 4;
-        const std::uint32_t of_class[4] = {~(h_mask | odd_mask) & 0xFF, odd_mask & ~h_mask, h_mask & ~odd_mask,
-                                           h_mask & odd_mask};
-        __m128i m = _mm_setzero_si128();
+        for (std::size_t i = 0; i < eights; ++i) {
+            const Eights& x = batch[i];
+            const std::uint32_t of_class[4] = {~(x.h_mask | x.odd_mask) & 0xFF, x.odd_mask & ~x.h_mask,
+                                               x.h_mask & ~x.odd_mask, x.h_mask & x.odd_mask};
+            __m128i m = _mm_setzero_si128();
 #pragma GCC unroll 4
-        for (unsigned k = 0; k < 4; ++k) {
-            m = _mm_or_si128(m, spread_8(of_class[k], last[k]));
-            advance(last[k], ones(of_class[k]));
-        }
-        const __m256i both = _mm256_broadcastq_epi64(m);
+            for (unsigned k = 0; k < 4; ++k) {
+                m = _mm_or_si128(m, spread_8(of_class[k], last[k]));
+                advance(last[k], ones(of_class[k]));
+            }
+            const __m256i both = _mm256_broadcastq_epi64(m);
 #pragma GCC unroll 2
-        for (unsigned k = 0; k < 2; ++k) {
-            const __m256i all = _mm256_or_si256(_mm256_and_si256(z[k], sevens), _mm256_shuffle_epi8(both, to_last[k]));
-            const __m256i h64 = _mm256_cvtepu8_epi64(_mm_cvtsi32_si128(load<std::int32_t>(bits + v + 4 * k)));
-            const __m256i low = _mm256_and_si256(_mm256_sub_epi64(_mm256_setzero_si256(), h64), h_bytes);
-            put_32(all, _mm256_or_si256(low, odd[k]), units, scales, out + 8 * v + 32 * k);
+            for (unsigned k = 0; k < 2; ++k) {
+                const __m256i all = _mm256_or_si256(x.z[k], _mm256_shuffle_epi8(both, to_last[k]));
+                put_32(all, x.low[k], units, scales, out + 8 * v + 64 * i + 32 * k);
+            }
         }
     }
-    cursors.vector += v;
+    cursors.vector += whole;
     for (unsigned k = 0; k < 2; ++k) cursors.free[k] = free[k];
     for (unsigned k = 0; k < 4; ++k) cursors.last[k] = static_cast<std::size_t>(last[k] - s.streams[2].symbols);
-    if (v < n) kMergePortable[kE8].next(s, cursors, n - v, scale, false, out + 8 * v);
+    if (whole < n) kMergePortable[kE8].next(s, cursors, n - whole, scale, false, out + 8 * whole);
 }
 
 }  // namespace
