@@ -266,10 +266,42 @@ std::size_t run_vectors(Stream& s, Sink& to, std::size_t rounds) noexcept {
                                   : run<6, false, kVectors>(s, to, rounds);
 }
 
-// As many at a time as there are lanes for, of at least 64.
-template <class Sink>
-std::size_t run_wide(Stream& s, Sink& to, std::size_t rounds) noexcept {
-    return s.lanes < 4 * kVector ? run_vectors<2>(s, to, rounds) : run_vectors<4>(s, to, rounds);
+// Symbols in order to put() of `Elements`, which know where they go.
+template <class Elements>
+class InOrder : public Elements {
+public:
+    static constexpr bool kTakesTrellis = false;
+    static constexpr std::size_t kItem = 0;
+
+    template <unsigned kLevels>
+    struct Tile {
+        Tile(const InOrder&, const SearchTable&) noexcept {}
+
+        [[gnu::always_inline]] void put(InOrder& sink, __m256i, __m256i symbols, std::uint32_t) const noexcept {
+            sink.Elements::put(symbols);
+        }
+    };
+
+    using Elements::Elements;
+
+    void end_round() noexcept {}
+
+    std::uint8_t* at = nullptr;
+};
+
+// The next n symbols of a stream of at least 64 lanes.
+template <class Elements>
+Status next_into(Stream& s, std::size_t n, InOrder<Elements>& sink) noexcept {
+    QC_TRY(next_to_sink(
+        s, n,
+        [](Stream& stream, void* to, std::size_t rounds) noexcept {
+            auto& sink = *static_cast<InOrder<Elements>*>(to);
+            return stream.lanes < 4 * kVector ? run_vectors<2>(stream, sink, rounds)
+                                              : run_vectors<4>(stream, sink, rounds);
+        },
+        &sink));
+    sink.flush();
+    return kOkStatus;
 }
 
 }  // namespace

@@ -50,6 +50,8 @@ void fused_unpack_avx2(const std::uint8_t* in, unsigned bits, std::size_t n, con
                        std::uint8_t* out, DType to);
 Status fused_rans_avx2(rans::Stream& s, std::size_t n, const Runs& runs, std::uint8_t* out,
                        DType to) noexcept;
+Status fused_merge_avx2(rans::Stream& s, std::size_t n, const std::uint8_t* const* lower,
+                        std::size_t bytes, std::uint8_t* out) noexcept;
 #endif
 
 // Whether the plane, in the form it is stored in, has a fused loop at the active level.

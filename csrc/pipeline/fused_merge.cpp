@@ -140,7 +140,7 @@ Status fused_merge_avx512(rans::Stream& s, std::size_t n, const std::uint8_t* co
 }  // namespace
 #pragma GCC pop_options
 
-constinit const Variants<FusedMergeFn> fused_merge{nullptr, nullptr, fused_merge_avx512};
+constinit const Variants<FusedMergeFn> fused_merge{nullptr, fused_merge_avx2, fused_merge_avx512};
 #else
 constinit const Variants<FusedMergeFn> fused_merge{nullptr};
 #endif

@@ -11,40 +11,9 @@ namespace qc {
 namespace {
 
 template <DType kTo, bool kTable>
-class RunSink : public DequantizeSink<kTo, kTable> {
-public:
-    using Elements = DequantizeSink<kTo, kTable>;
-    static constexpr bool kTakesTrellis = false;
-    static constexpr std::size_t kItem = 0;  // elements know their own way
-
-    template <unsigned kLevels>
-    struct Tile {
-        Tile(const RunSink&, const rans::SearchTable&) noexcept {}
-
-        [[gnu::always_inline]] void put(RunSink& sink, __m256i, __m256i symbols, std::uint32_t) const noexcept {
-            sink.Elements::put(symbols);
-        }
-    };
-
-    using Elements::Elements;
-
-    void end_round() noexcept {}
-
-    std::uint8_t* at = nullptr;
-};
-
-template <DType kTo, bool kTable>
 Status rans_to(rans::Stream& s, std::size_t n, const Runs& runs, std::uint8_t* out) noexcept {
-    using Sink = RunSink<kTo, kTable>;
-    Sink sink(runs, out);
-    QC_TRY(rans::next_to_sink(
-        s, n,
-        [](rans::Stream& stream, void* to, std::size_t rounds) noexcept {
-            return rans::run_wide(stream, *static_cast<Sink*>(to), rounds);
-        },
-        &sink));
-    sink.flush();
-    return kOkStatus;
+    rans::InOrder<DequantizeSink<kTo, kTable>> sink(runs, out);
+    return rans::next_into(s, n, sink);
 }
 
 template <DType kTo>
