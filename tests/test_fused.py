@@ -66,6 +66,7 @@ def weights():
     # A shifted bell without tails: symbols of one and two bits are worth coding too.
     rng = np.random.default_rng(21)
     w = np.clip(rng.standard_normal(N, np.float32), -1, 1) + np.float32(0.3)
+    w *= np.repeat(rng.choice(np.float32([1, 1.05]), N // 64), 64)  # so that groups differ in scale
     w[1000:3000] = 0
     return w
 
