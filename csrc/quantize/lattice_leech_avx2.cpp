@@ -155,8 +155,9 @@ struct Batch {
 };
 
 // All but the last coordinates.
-[[gnu::always_inline]] inline void merge_free(const State& s, std::size_t first, std::size_t n, const Constants& constant,
-                                              const std::uint8_t* (&next)[3], Batch& batch) noexcept {
+[[gnu::always_inline]] inline void merge_free(const State& s, std::size_t first, std::size_t n,
+                                              const Constants& constant, const std::uint8_t* (&next)[3],
+                                              Batch& batch) noexcept {
     const Codewords words(s.streams[1].symbols + 12 * first);
     const std::uint8_t* const h_bits = s.streams[0].symbols + first;
     for (std::size_t v = 0; v < n; ++v) {

@@ -1,6 +1,6 @@
 // quantize/lattice_merge.cpp - streams of integers to lattice points, one vector after the other.
 //
-// Written once for symbols and for streams with escapes; vector code stands in lattice_avx512.cpp.
+// Written once for symbols and for streams with escapes; vector code stands beside it in files of its own.
 #include <algorithm>
 #include <array>
 #include <bit>
