@@ -4,6 +4,8 @@
 // F16C: include it only behind a run-time check.
 #pragma once
 
+#include <type_traits>
+
 #include "quantize/dequantize.hpp"
 #include "simd/vector_stream_avx2.hpp"
 
