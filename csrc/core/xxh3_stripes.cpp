@@ -35,8 +35,7 @@ void blocks_portable(const std::uint8_t* in, std::size_t blocks, const std::uint
 }
 
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 inline __m256i load256(const std::uint8_t* p) noexcept {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
 }
@@ -66,10 +65,9 @@ void blocks_avx2(const std::uint8_t* in, std::size_t blocks, const std::uint8_t*
     _mm256_store_si256(out, a[0]);
     _mm256_store_si256(out + 1, a[1]);
 }
-#pragma GCC pop_options
+QC_TARGET_END
 
-#pragma GCC push_options
-#pragma GCC target("avx2,avx512f,avx512dq,avx512bw,avx512vl")
+QC_TARGET("avx2,avx512f,avx512dq,avx512bw,avx512vl")
 // The keys of all stripes stay in registers: in memory most of them lie across two cache lines.
 void blocks_avx512(const std::uint8_t* in, std::size_t blocks, const std::uint8_t* secret,
                    std::uint64_t* lanes) noexcept {
@@ -83,8 +81,10 @@ void blocks_avx512(const std::uint8_t* in, std::size_t blocks, const std::uint8_
 #pragma GCC unroll 16
         for (std::size_t s = 0; s < kStripes; ++s) {
             __m512i data = _mm512_loadu_si512(in + 64 * s);
+#ifndef __clang__  // which knows "v" only where the whole build is for AVX-512
             // One load for both uses, and stripes in order: keys stay in registers then.
             asm volatile("" : "+v"(data), "+v"(a));
+#endif
             const __m512i key = _mm512_xor_si512(data, keys[s]);
             const __m512i product = _mm512_mul_epu32(key, _mm512_srli_epi64(key, 32));
             const __m512i swapped = _mm512_shuffle_epi32(data, static_cast<_MM_PERM_ENUM>(0x4E));
@@ -97,7 +97,7 @@ void blocks_avx512(const std::uint8_t* in, std::size_t blocks, const std::uint8_
     }
     _mm512_store_si512(lanes, a);
 }
-#pragma GCC pop_options
+QC_TARGET_END
 #endif
 
 }  // namespace

@@ -7,8 +7,7 @@
 
 #include <bit>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi")
+QC_TARGET("avx2,bmi")
 
 namespace qc::base3 {
 namespace {
@@ -125,5 +124,5 @@ constinit const Kernels kAvx2{join_avx2, shorten_avx2, expand_avx2, digit_avx2};
 
 }  // namespace qc::base3
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -7,8 +7,7 @@
 
 #include <bit>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")
+QC_TARGET("avx2,bmi,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")
 
 namespace qc::base3 {
 namespace {
@@ -142,5 +141,5 @@ constinit const Kernels kAvx512{join_avx512, shorten_avx512, expand_avx512, digi
 
 }  // namespace qc::base3
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -6,8 +6,7 @@
 
 #include <cstring>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2")
+QC_TARGET("avx2,bmi,bmi2")
 
 namespace qc {
 namespace {
@@ -95,5 +94,5 @@ void pack_avx2(const std::uint8_t* in, unsigned bits, std::size_t n, std::uint8_
 
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -7,8 +7,7 @@
 
 #include <cstring>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi2,avx512f,avx512bw,avx512vl,avx512vbmi")
+QC_TARGET("avx2,bmi2,avx512f,avx512bw,avx512vl,avx512vbmi")
 
 namespace qc {
 namespace {
@@ -56,5 +55,5 @@ void unpack_avx512(const std::uint8_t* in, unsigned bits, std::size_t n, std::ui
 
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

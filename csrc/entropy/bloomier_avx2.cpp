@@ -7,8 +7,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt")
+QC_TARGET("avx2,bmi,bmi2,popcnt")
 
 namespace qc::bloomier {
 namespace {
@@ -106,5 +105,5 @@ void window_avx2(State& s, std::size_t first, std::size_t blocks, const std::uin
 
 }  // namespace qc::bloomier
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

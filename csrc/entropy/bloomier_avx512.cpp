@@ -5,8 +5,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,gfni")
+QC_TARGET("avx2,bmi,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,gfni")
 
 namespace qc::bloomier {
 namespace {
@@ -131,5 +130,5 @@ void window_avx512(State& s, std::size_t first, std::size_t blocks, const std::u
 
 }  // namespace qc::bloomier
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

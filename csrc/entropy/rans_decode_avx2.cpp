@@ -6,8 +6,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c")
+QC_TARGET("avx2,bmi,bmi2,popcnt,f16c")
 
 namespace qc::rans {
 namespace {
@@ -112,5 +111,5 @@ std::size_t merge_avx2(const std::uint8_t* nibbles, std::size_t n, const std::ui
 
 }  // namespace qc::rans
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

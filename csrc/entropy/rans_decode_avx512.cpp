@@ -4,9 +4,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx512bitalg,gfni")
-#pragma GCC target("bmi,bmi2,popcnt")
+QC_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx512bitalg,gfni,bmi,bmi2,popcnt")
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own headers
 
@@ -54,5 +52,5 @@ std::size_t merge_avx512(const std::uint8_t* nibbles, std::size_t n, const std::
 }  // namespace qc::rans
 
 #pragma GCC diagnostic pop
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -12,8 +12,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt")
+QC_TARGET("avx2,bmi,bmi2,popcnt")
 
 namespace qc::rans {
 namespace {
@@ -299,5 +298,5 @@ const EncodeKernel kEncodeAvx2{map_avx2,  count_avx2, choose_avx2, rounds_avx2,
 
 }  // namespace qc::rans
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -21,8 +21,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c")
+QC_TARGET("avx2,bmi,bmi2,popcnt,f16c")
 
 namespace qc::rans {
 namespace {
@@ -307,5 +306,5 @@ Status next_into(Stream& s, std::size_t n, InOrder<Elements>& sink) noexcept {
 }  // namespace
 }  // namespace qc::rans
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

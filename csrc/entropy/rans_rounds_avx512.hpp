@@ -19,9 +19,8 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx512bitalg,gfni")
-#pragma GCC target("bmi,bmi2,popcnt,f16c,avx512bf16")
+QC_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx512bitalg,"
+          "gfni,bmi,bmi2,popcnt,f16c,avx512bf16")
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own headers
 
@@ -305,5 +304,5 @@ Status next_into(Stream& s, std::size_t n, Sink& sink) noexcept {
 }  // namespace qc::rans
 
 #pragma GCC diagnostic pop
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -48,8 +48,7 @@ void nearest_portable(const Sample& s, const Costs& costs, unsigned groups, std:
 }
 
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 template <bool kAll>
 void nearest_of(const Sample& s, const Costs& costs, unsigned groups, std::uint8_t* nearest) {
     static_assert(kMaxTables == 16);
@@ -84,7 +83,7 @@ void nearest_of(const Sample& s, const Costs& costs, unsigned groups, std::uint8
 void nearest_avx2(const Sample& s, const Costs& costs, unsigned groups, std::uint8_t* nearest) {
     groups > 8 ? nearest_of<true>(s, costs, groups, nearest) : nearest_of<false>(s, costs, groups, nearest);
 }
-#pragma GCC pop_options
+QC_TARGET_END
 constinit const Variants<NearestFn> nearest_groups{nearest_portable, nearest_avx2, nearest_avx2};
 #else
 constinit const Variants<NearestFn> nearest_groups{nearest_portable};

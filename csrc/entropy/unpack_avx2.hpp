@@ -12,8 +12,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c")
+QC_TARGET("avx2,bmi,bmi2,popcnt,f16c")
 
 namespace qc {
 namespace {
@@ -113,5 +112,5 @@ template <unsigned kBits, class Sink>
 }  // namespace
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -11,8 +11,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")
+QC_TARGET("avx2,bmi,bmi2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")
 
 namespace qc {
 namespace {
@@ -48,5 +47,5 @@ struct Unpacker {
 }  // namespace
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -50,8 +50,7 @@ void split_portable(const std::uint8_t* symbols, std::size_t n, std::uint8_t zer
 
 #if QC_X86
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt,lzcnt")
+QC_TARGET("avx2,bmi,bmi2,popcnt,lzcnt")
 
 // Eight symbols at a time: places and values come together by pext, gaps are differences of places.
 void split_avx2(const std::uint8_t* symbols, std::size_t n, std::uint8_t zero,
@@ -96,9 +95,8 @@ void split_avx2(const std::uint8_t* symbols, std::size_t n, std::uint8_t zero,
     split_portable(symbols + i, n - i, zero, gaps, values, split);
 }
 
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt,lzcnt,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")
+QC_TARGET_END
+QC_TARGET("avx2,bmi,bmi2,popcnt,lzcnt,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")
 
 // The places of values, compressed, less the places before them.
 void split_avx512(const std::uint8_t* symbols, std::size_t n, std::uint8_t zero,
@@ -138,7 +136,7 @@ void split_avx512(const std::uint8_t* symbols, std::size_t n, std::uint8_t zero,
     split_portable(symbols + i, n - i, zero, gaps, values, split);
 }
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif
 
 }  // namespace qc::zero_run

@@ -7,9 +7,8 @@
 namespace qc {
 
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")
-#pragma GCC target("avx512vbmi2,avx512bitalg,gfni,avx512bf16")
+QC_TARGET("avx2,bmi,bmi2,popcnt,f16c,avx512f,avx512bw,avx512vl,"
+          "avx512dq,avx512vbmi,avx512vbmi2,avx512bitalg,gfni,avx512bf16")
 
 namespace {
 
@@ -138,7 +137,7 @@ Status fused_merge_avx512(rans::Stream& s, std::size_t n, const std::uint8_t* co
 }
 
 }  // namespace
-#pragma GCC pop_options
+QC_TARGET_END
 
 constinit const Variants<FusedMergeFn> fused_merge{nullptr, fused_merge_avx2, fused_merge_avx512};
 #else

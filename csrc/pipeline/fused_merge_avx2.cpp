@@ -8,8 +8,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c")
+QC_TARGET("avx2,bmi,bmi2,popcnt,f16c")
 
 namespace qc {
 namespace {
@@ -109,5 +108,5 @@ Status fused_merge_avx2(rans::Stream& s, std::size_t n, const std::uint8_t* cons
 
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -6,9 +6,8 @@
 namespace qc {
 
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")
-#pragma GCC target("avx512vbmi2,avx512bitalg,gfni,avx512bf16")
+QC_TARGET("avx2,bmi,bmi2,popcnt,f16c,avx512f,avx512bw,avx512vl,"
+          "avx512dq,avx512vbmi,avx512vbmi2,avx512bitalg,gfni,avx512bf16")
 
 namespace {
 
@@ -33,7 +32,7 @@ Status fused_rans_avx512(rans::Stream& s, std::size_t n, const Runs& runs, std::
 }
 
 }  // namespace
-#pragma GCC pop_options
+QC_TARGET_END
 
 constinit const Variants<FusedRansFn> fused_rans{nullptr, fused_rans_avx2, fused_rans_avx512};
 #else

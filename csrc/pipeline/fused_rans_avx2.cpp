@@ -4,8 +4,7 @@
 #include "quantize/dequantize_sink_avx2.hpp"
 
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c")
+QC_TARGET("avx2,bmi,bmi2,popcnt,f16c")
 
 namespace qc {
 namespace {
@@ -30,5 +29,5 @@ Status fused_rans_avx2(rans::Stream& s, std::size_t n, const Runs& runs, std::ui
 
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

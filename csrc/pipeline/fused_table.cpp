@@ -21,9 +21,8 @@ void PlaneTable::fill(const SymbolTable& table, unsigned bits, unsigned bytes) n
 }
 
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")
-#pragma GCC target("avx512vbmi2,avx512bitalg,gfni,avx512bf16")
+QC_TARGET("avx2,bmi,bmi2,popcnt,f16c,avx512f,avx512bw,avx512vl,"
+          "avx512dq,avx512vbmi,avx512vbmi2,avx512bitalg,gfni,avx512bf16")
 
 namespace {
 
@@ -84,7 +83,7 @@ Status table_unpack_avx512(const std::uint8_t* in, unsigned bits, std::size_t n,
 }
 
 }  // namespace
-#pragma GCC pop_options
+QC_TARGET_END
 
 constinit const Variants<TableRansFn> table_rans{nullptr, table_rans_avx2, table_rans_avx512};
 constinit const Variants<TableUnpackFn> table_unpack{nullptr, table_unpack_avx2, table_unpack_avx512};

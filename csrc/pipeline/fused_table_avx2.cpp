@@ -10,8 +10,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c")
+QC_TARGET("avx2,bmi,bmi2,popcnt,f16c")
 
 namespace qc {
 namespace {
@@ -145,5 +144,5 @@ bool takes_avx2(const rans::Stream& s, const PlaneTable& table) noexcept {
 
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -10,8 +10,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c")
+QC_TARGET("avx2,bmi,bmi2,popcnt,f16c")
 
 namespace qc {
 namespace {
@@ -111,5 +110,5 @@ Status table_unpack_avx2(const std::uint8_t* in, unsigned bits, std::size_t n, c
 
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

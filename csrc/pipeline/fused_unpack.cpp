@@ -6,8 +6,7 @@
 namespace qc {
 
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512bf16")
+QC_TARGET("avx2,bmi,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512bf16")
 
 namespace {
 
@@ -58,7 +57,7 @@ void fused_unpack_avx512(const std::uint8_t* in, unsigned bits, std::size_t n, c
 }
 
 }  // namespace
-#pragma GCC pop_options
+QC_TARGET_END
 
 constinit const Variants<FusedUnpackFn> fused_unpack{nullptr, fused_unpack_avx2, fused_unpack_avx512};
 #else

@@ -4,8 +4,7 @@
 #include "quantize/dequantize_sink_avx2.hpp"
 
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt,f16c")
+QC_TARGET("avx2,bmi,bmi2,popcnt,f16c")
 
 namespace qc {
 namespace {
@@ -43,5 +42,5 @@ void fused_unpack_avx2(const std::uint8_t* in, unsigned bits, std::size_t n, con
 
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

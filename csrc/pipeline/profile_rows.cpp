@@ -17,15 +17,15 @@ typedef std::uint8_t Bytes __attribute__((vector_size(16)));
 
 // A transpose is four perfect shuffles: rows r and r + 8 interleave to rows 2r and 2r + 1.
 [[gnu::always_inline]] inline void transpose(Bytes (&a)[16]) noexcept {
-    constexpr Bytes kLow{0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
-    constexpr Bytes kHigh{8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
     Bytes b[16];
 #pragma GCC unroll 4
     for (unsigned stage = 0; stage < 4; ++stage) {
 #pragma GCC unroll 8
         for (unsigned r = 0; r < 8; ++r) {
-            b[2 * r] = __builtin_shuffle(a[r], a[r + 8], kLow);
-            b[2 * r + 1] = __builtin_shuffle(a[r], a[r + 8], kHigh);
+            b[2 * r] = __builtin_shufflevector(a[r], a[r + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22,
+                                               7, 23);
+            b[2 * r + 1] = __builtin_shufflevector(a[r], a[r + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13,
+                                                   29, 14, 30, 15, 31);
         }
 #pragma GCC unroll 16
         for (unsigned r = 0; r < 16; ++r) a[r] = b[r];

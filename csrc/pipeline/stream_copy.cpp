@@ -15,8 +15,7 @@ void copy_portable(std::uint8_t* to, const std::uint8_t* from, std::size_t n) {
 }
 
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 void copy_avx2(std::uint8_t* to, const std::uint8_t* from, std::size_t n) {
     const std::size_t head = std::min<std::size_t>(-reinterpret_cast<std::uintptr_t>(to) % 32, n);
     std::memcpy(to, from, head);
@@ -27,10 +26,9 @@ void copy_avx2(std::uint8_t* to, const std::uint8_t* from, std::size_t n) {
     }
     std::memcpy(to + i, from + i, n - i);
 }
-#pragma GCC pop_options
+QC_TARGET_END
 
-#pragma GCC push_options
-#pragma GCC target("avx512f")
+QC_TARGET("avx512f")
 void copy_avx512(std::uint8_t* to, const std::uint8_t* from, std::size_t n) {
     const std::size_t head = std::min<std::size_t>(-reinterpret_cast<std::uintptr_t>(to) % 64, n);
     std::memcpy(to, from, head);
@@ -40,7 +38,7 @@ void copy_avx512(std::uint8_t* to, const std::uint8_t* from, std::size_t n) {
     }
     std::memcpy(to + i, from + i, n - i);
 }
-#pragma GCC pop_options
+QC_TARGET_END
 #endif
 
 }  // namespace

@@ -8,8 +8,7 @@
 
 #include "quantize/floats.hpp"
 
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 
 namespace qc {
 namespace {
@@ -113,5 +112,5 @@ void dequantize_avx2(const std::uint8_t* high, const std::uint8_t* low, std::siz
 
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

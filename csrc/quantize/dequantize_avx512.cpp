@@ -11,8 +11,7 @@
 
 #include "quantize/floats.hpp"
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq")
+QC_TARGET("avx2,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq")
 
 namespace qc {
 namespace {
@@ -187,5 +186,5 @@ void dequantize_avx512(const std::uint8_t* high, const std::uint8_t* low, std::s
 
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -32,8 +32,7 @@ void levels_portable(const Run& run, const float* values, float step, std::int32
 }
 
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 [[gnu::always_inline]] inline __m256i mix_avx2(__m256i x) {
     x = _mm256_mullo_epi32(_mm256_xor_si256(x, _mm256_srli_epi32(x, 16)), _mm256_set1_epi32(0x7FEB352D));
     x = _mm256_mullo_epi32(_mm256_xor_si256(x, _mm256_srli_epi32(x, 15)),
@@ -70,7 +69,7 @@ void levels_avx2(const Run& run, const float* values, float step, std::int32_t* 
     const std::uint32_t rest = run.element + static_cast<std::uint32_t>(i);
     levels_portable({run.dither, rest, run.n - i}, values + i, step, out + i);
 }
-#pragma GCC pop_options
+QC_TARGET_END
 constinit const Variants<LevelsFn> levels_of{levels_portable, levels_avx2, levels_avx2};
 #else
 constinit const Variants<LevelsFn> levels_of{levels_portable};

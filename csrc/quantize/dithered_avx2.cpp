@@ -4,8 +4,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 
 namespace qc::dithered {
 namespace {
@@ -130,5 +129,5 @@ void subtract_avx2(const Run& run, const Symbols& symbols, float scale, bool, fl
 
 }  // namespace qc::dithered
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

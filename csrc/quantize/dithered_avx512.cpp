@@ -8,8 +8,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi2,avx512f,avx512bw,avx512vl,avx512dq")
+QC_TARGET("avx2,bmi2,avx512f,avx512bw,avx512vl,avx512dq")
 
 namespace qc::dithered {
 namespace {
@@ -158,5 +157,5 @@ void subtract_avx512(const Run& run, const Symbols& symbols, float scale, bool s
 
 }  // namespace qc::dithered
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

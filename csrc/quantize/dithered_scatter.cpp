@@ -19,8 +19,7 @@ void scatter_portable(const Run& run, const std::uint8_t* symbols, std::uint8_t*
 namespace {
 
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 void scatter_avx2(const Run& run, const std::uint8_t* symbols, std::uint8_t* const* planes) {
     const __m128i classes = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     std::size_t group = 0;
@@ -50,7 +49,7 @@ void scatter_avx2(const Run& run, const std::uint8_t* symbols, std::uint8_t* con
     for (unsigned c = 0; c < kDitherClasses; ++c) rest[c] = planes[c] + group;
     scatter_portable(run.from(group * kDitherClasses), symbols + group * kDitherClasses, rest);
 }
-#pragma GCC pop_options
+QC_TARGET_END
 constinit const Variants<ScatterFn> scatter{scatter_portable, scatter_avx2, scatter_avx2};
 #else
 constinit const Variants<ScatterFn> scatter{scatter_portable};

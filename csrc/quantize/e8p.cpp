@@ -102,18 +102,16 @@ void scale_portable(const std::int8_t* quarters, std::size_t n, float scale, flo
     to_floats(quarters, n, scale, out);
 }
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 void scale_avx2(const std::int8_t* quarters, std::size_t n, float scale, float* out) {
     to_floats(quarters, n, scale, out);
 }
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512")
+QC_TARGET_END
+QC_TARGET("avx512f,avx512bw,avx512vl,avx512dq" QC_PREFER_512)
 void scale_avx512(const std::int8_t* quarters, std::size_t n, float scale, float* out) {
     to_floats(quarters, n, scale, out);
 }
-#pragma GCC pop_options
+QC_TARGET_END
 constinit const Variants<ScaleFn> scale_points{scale_portable, scale_avx2, scale_avx512};
 #else
 constinit const Variants<ScaleFn> scale_points{scale_portable};

@@ -4,8 +4,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,f16c")
+QC_TARGET("avx2,f16c")
 
 namespace qc {
 
@@ -62,5 +61,5 @@ void from_f32_avx2(const float* in, std::size_t n, std::uint8_t* out, DType to) 
 
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

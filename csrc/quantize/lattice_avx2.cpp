@@ -13,8 +13,7 @@
 #include "quantize/lattice_floats_avx2.hpp"
 #include "simd/spread_avx2.hpp"
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt")
+QC_TARGET("avx2,bmi,bmi2,popcnt")
 
 namespace qc::lattice {
 namespace {
@@ -216,5 +215,5 @@ const Merge kMergeAvx2[5] = {{}, {}, {next_d4, count_d4, false}, {next_e8, count
 
 }  // namespace qc::lattice
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

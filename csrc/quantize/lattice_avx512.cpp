@@ -17,8 +17,7 @@
 namespace qc::lattice {
 namespace {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,bmi,bmi2,popcnt")
+QC_TARGET("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,bmi,bmi2,popcnt")
 
 [[gnu::always_inline]] inline __m128i load_16(const std::uint8_t* from) noexcept {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
@@ -203,7 +202,7 @@ void next_e8(const State& s, Cursors& cursors, std::size_t n, float scale, float
     if (v < n) kMergePortable[kE8].next(s, cursors, n - v, scale, false, out + 8 * v);
 }
 
-#pragma GCC pop_options
+QC_TARGET_END
 
 }  // namespace
 

@@ -117,18 +117,16 @@ void subtract_portable(Kind kind, const Dither& dither, std::uint32_t first, std
     subtract_any(kind, dither, first, vectors, x);
 }
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 void subtract_avx2(Kind kind, const Dither& dither, std::uint32_t first, std::size_t vectors, float* x) {
     subtract_any(kind, dither, first, vectors, x);
 }
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512")
+QC_TARGET_END
+QC_TARGET("avx512f,avx512bw,avx512vl,avx512dq" QC_PREFER_512)
 void subtract_avx512(Kind kind, const Dither& dither, std::uint32_t first, std::size_t vectors, float* x) {
     subtract_any(kind, dither, first, vectors, x);
 }
-#pragma GCC pop_options
+QC_TARGET_END
 constinit const Variants<SubtractFn> subtract_cell{subtract_portable, subtract_avx2, subtract_avx512};
 #else
 constinit const Variants<SubtractFn> subtract_cell{subtract_portable};

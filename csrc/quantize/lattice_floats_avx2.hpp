@@ -9,8 +9,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt")
+QC_TARGET("avx2,bmi,bmi2,popcnt")
 
 namespace qc::lattice {
 namespace {
@@ -89,5 +88,5 @@ template <class T>
 }  // namespace
 }  // namespace qc::lattice
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -10,8 +10,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,popcnt")
+QC_TARGET("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,popcnt")
 
 namespace qc::lattice {
 namespace {
@@ -58,5 +57,5 @@ void next(const State& s, Cursors& at, std::size_t n, float scale, bool around, 
 }  // namespace
 }  // namespace qc::lattice
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

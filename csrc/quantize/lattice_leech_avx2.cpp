@@ -12,8 +12,7 @@
 
 #include "quantize/lattice_floats_avx2.hpp"
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,popcnt")
+QC_TARGET("avx2,bmi,bmi2,popcnt")
 
 namespace qc::lattice {
 namespace {
@@ -266,5 +265,5 @@ void measure_leech_avx2(const std::uint8_t* h, const std::uint8_t* c, std::size_
 
 }  // namespace qc::lattice
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -16,8 +16,7 @@
 namespace qc::lattice {
 namespace {
 
-#pragma GCC push_options
-#pragma GCC target("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,bmi,bmi2,popcnt")
+QC_TARGET("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,bmi,bmi2,popcnt")
 
 constexpr std::size_t kBatch = 64;  // vectors
 constexpr unsigned kLastClasses = 6;
@@ -236,7 +235,7 @@ void measure_leech_avx512(const std::uint8_t* h, const std::uint8_t* c, std::siz
     lengths[2] += n2;
 }
 
-#pragma GCC pop_options
+QC_TARGET_END
 
 }  // namespace qc::lattice
 

@@ -158,12 +158,11 @@ void scale_portable(const std::int16_t* x, std::size_t n, float scale, float* ou
     to_floats(x, n, scale, out);
 }
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 void scale_avx2(const std::int16_t* x, std::size_t n, float scale, float* out) {
     to_floats(x, n, scale, out);
 }
-#pragma GCC pop_options
+QC_TARGET_END
 constinit const Variants<ScaleFn> scale_points{scale_portable, scale_avx2};
 #else
 constinit const Variants<ScaleFn> scale_points{scale_portable};

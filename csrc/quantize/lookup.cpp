@@ -30,8 +30,7 @@ void lookup_portable(const std::uint8_t* symbols, unsigned, std::size_t n, const
 }
 
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 // The two upper bytes of each of the first 64 elements, apart.
 struct UpperBytes {
     alignas(32) std::uint8_t planes[2][64];
@@ -137,10 +136,9 @@ void lookup_avx2(const std::uint8_t* symbols, unsigned bits, std::size_t n, cons
     }
     lookup_portable(symbols + i, bits, n - i, table, item, out + i * item);
 }
-#pragma GCC pop_options
+QC_TARGET_END
 
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl")
+QC_TARGET("avx512f,avx512bw,avx512vl")
 // Tables of up to 64 entries lie in registers.
 void lookup_avx512(const std::uint8_t* symbols, unsigned bits, std::size_t n,
                    const std::uint8_t* table, std::size_t item, std::uint8_t* out) {
@@ -184,7 +182,7 @@ void lookup_avx512(const std::uint8_t* symbols, unsigned bits, std::size_t n,
     }
     lookup_portable(symbols + i, bits, n - i, table, item, out + i * item);
 }
-#pragma GCC pop_options
+QC_TARGET_END
 #endif
 
 }  // namespace

@@ -6,8 +6,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 
 namespace qc {
 namespace {
@@ -142,5 +141,5 @@ void split_planes_avx2(const std::uint8_t* in, std::size_t bytes, Mapping m, std
 
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -7,8 +7,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")
+QC_TARGET("avx2,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")
 
 namespace qc {
 namespace {
@@ -149,5 +148,5 @@ void split_planes_avx512(const std::uint8_t* in, std::size_t bytes, Mapping m, s
 
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

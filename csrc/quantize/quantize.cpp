@@ -40,8 +40,7 @@ void quantize_portable(const float* w, std::size_t n, const Grid& grid, std::int
 #if QC_X86
 constinit const Variants<QuantizeFn> quantize{quantize_portable, quantize_avx2, quantize_avx512};
 
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 void quantize_avx2(const float* w, std::size_t n, const Grid& grid, std::int32_t* symbols) {
     const __m256d high = _mm256_set1_pd(grid.reach);
     const __m256d low = _mm256_set1_pd(-grid.reach);
@@ -66,10 +65,9 @@ void quantize_avx2(const float* w, std::size_t n, const Grid& grid, std::int32_t
         left = grid.inner;
     }
 }
-#pragma GCC pop_options
+QC_TARGET_END
 
-#pragma GCC push_options
-#pragma GCC target("avx2,avx512f,avx512bw,avx512vl,avx512dq")
+QC_TARGET("avx2,avx512f,avx512bw,avx512vl,avx512dq")
 namespace {
 
 // round(clip(w / scale)); where the scale is 0 the quotient counts as 0, so the zero point remains.
@@ -138,7 +136,7 @@ void quantize_avx512(const float* w, std::size_t n, const Grid& grid, std::int32
         left = grid.inner;
     }
 }
-#pragma GCC pop_options
+QC_TARGET_END
 #else
 constinit const Variants<QuantizeFn> quantize{quantize_portable};
 #endif

@@ -9,8 +9,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")
+QC_TARGET("avx2,bmi,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")
 
 namespace qc {
 namespace {
@@ -124,5 +123,5 @@ private:
 }  // namespace
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

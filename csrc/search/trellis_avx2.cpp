@@ -11,8 +11,7 @@
 #include "entropy/trellis.hpp"
 #include "search/trellis.hpp"
 
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 namespace qc::trellis {
 namespace {
 constexpr std::size_t kVectorBytes = 32;
@@ -26,5 +25,5 @@ namespace qc::trellis {
 const Kernels kAvx2{largest, arrange, walk_with<RecordTables>};
 
 }  // namespace qc::trellis
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -13,8 +13,7 @@
 #include "entropy/trellis.hpp"
 #include "search/trellis.hpp"
 
-#pragma GCC push_options
-#pragma GCC target("avx2,avx512f,avx512bw,avx512vl,avx512dq")
+QC_TARGET("avx2,avx512f,avx512bw,avx512vl,avx512dq")
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own headers
 namespace qc::trellis {
@@ -71,5 +70,5 @@ const Kernels kAvx512{largest, arrange, walk};
 
 }  // namespace qc::trellis
 #pragma GCC diagnostic pop
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -25,8 +25,7 @@ class RecordTables {
     template <unsigned kFirst>
     [[gnu::always_inline]] static Floats interleave(Floats a, Floats b) noexcept {
         return [&]<unsigned... k>(std::integer_sequence<unsigned, k...>) __attribute__((always_inline)) {
-            return __builtin_shuffle(
-                a, b, Ints{static_cast<std::int32_t>(k % 2 * kLanes + k / 4 * 4 + k % 4 / 2 + kFirst)...});
+            return __builtin_shufflevector(a, b, (k % 2 * kLanes + k / 4 * 4 + k % 4 / 2 + kFirst)...);
         }(std::make_integer_sequence<unsigned, kLanes>{});
     }
 

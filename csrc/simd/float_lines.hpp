@@ -12,8 +12,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,avx512f")
+QC_TARGET("avx2,avx512f")
 
 namespace qc {
 namespace {
@@ -66,5 +65,5 @@ private:
 }  // namespace
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

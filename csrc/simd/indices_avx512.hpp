@@ -11,8 +11,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,avx512f")
+QC_TARGET("avx2,avx512f")
 
 namespace qc {
 namespace {
@@ -28,5 +27,5 @@ inline __m512i indices(F f) noexcept {
 }  // namespace
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -3,17 +3,29 @@
 #include <atomic>
 #include <cstring>
 
+#if QC_X86
+#include <cpuid.h>
+#endif
+
 namespace qc {
 namespace {
 
 constexpr const char* kNames[] = {"portable", "avx2", "avx512"};
+
+#if QC_X86
+// Clang's __builtin_cpu_supports does not know the name.
+bool has_f16c() noexcept {
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
 
 Isa detect() noexcept {
 #if QC_X86
     __builtin_cpu_init();
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
                       __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt") &&
-                      __builtin_cpu_supports("f16c");
+                      has_f16c();
     const bool avx512 =
         avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&

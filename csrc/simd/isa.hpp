@@ -2,8 +2,8 @@
 //
 // The level is found once, while the module loads: the best that the CPU has, or the one that
 // QCODEC_ISA names. Files with vector code include their headers first and open a target region
-// afterwards (#pragma GCC target), with functions in an unnamed namespace or under a name that says
-// the level: code of a header compiled inside a region could be the copy that the linker keeps.
+// afterwards (QC_TARGET), with functions in an unnamed namespace or under a name that says the level:
+// code of a header compiled inside a region could be the copy that the linker keeps.
 #pragma once
 
 namespace qc {
@@ -12,6 +12,19 @@ namespace qc {
 #define QC_X86 1
 #else
 #define QC_X86 0
+#endif
+
+// A region of code for an instruction set, from QC_TARGET to QC_TARGET_END. Regions may nest.
+#define QC_PRAGMA(...) _Pragma(#__VA_ARGS__)
+#ifdef __clang__
+#define QC_TARGET(features) \
+    QC_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
+#define QC_TARGET_END QC_PRAGMA(clang attribute pop)
+#define QC_PREFER_512
+#else
+#define QC_TARGET(features) QC_PRAGMA(GCC push_options) QC_PRAGMA(GCC target(features))
+#define QC_TARGET_END QC_PRAGMA(GCC pop_options)
+#define QC_PREFER_512 ",prefer-vector-width=512"  // loops left to the compiler take whole registers
 #endif
 
 enum class Isa : int {

@@ -13,8 +13,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,avx512f,avx512bw,avx512vl,avx512dq")
+QC_TARGET("avx2,bmi,bmi2,avx512f,avx512bw,avx512vl,avx512dq")
 
 namespace qc {
 namespace {
@@ -68,5 +67,5 @@ private:
 }  // namespace
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -11,8 +11,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 
 namespace qc {
 
@@ -40,5 +39,5 @@ inline __m128i spread_8(std::uint32_t mask, const std::uint8_t* in) noexcept {
 }  // namespace
 }  // namespace qc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

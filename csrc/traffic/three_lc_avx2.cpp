@@ -6,8 +6,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi")
+QC_TARGET("avx2,bmi")
 
 namespace qc::three_lc {
 namespace {
@@ -185,5 +184,5 @@ constinit const Kernels kAvx2{largest_avx2, digits_avx2, values_avx2};
 
 }  // namespace qc::three_lc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

@@ -6,8 +6,7 @@
 #if QC_X86
 #include <immintrin.h>
 
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,avx512f,avx512bw,avx512vl,avx512dq")
+QC_TARGET("avx2,bmi,bmi2,avx512f,avx512bw,avx512vl,avx512dq")
 
 namespace qc::three_lc {
 namespace {
@@ -169,5 +168,5 @@ constinit const Kernels kAvx512{largest_avx512, digits_avx512, values_avx512};
 
 }  // namespace qc::three_lc
 
-#pragma GCC pop_options
+QC_TARGET_END
 #endif

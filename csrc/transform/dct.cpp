@@ -117,8 +117,7 @@ void interleave_portable(const float* rows, std::size_t stride, std::size_t area
 }
 
 #if QC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2")
+QC_TARGET("avx2")
 void rows_avx2(float* rows, std::size_t stride, unsigned k, std::size_t blocks, bool inverse) {
     transform_either<8>(rows, stride, k, blocks, inverse);
 }
@@ -156,9 +155,8 @@ void interleave_avx2(const float* rows, std::size_t stride, std::size_t area, st
     }
     interleave_portable(rows + b, stride, area, blocks - b, out + b * area);
 }
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512")
+QC_TARGET_END
+QC_TARGET("avx512f,avx512bw,avx512vl,avx512dq" QC_PREFER_512)
 void rows_avx512(float* rows, std::size_t stride, unsigned k, std::size_t blocks, bool inverse) {
     transform_either<16>(rows, stride, k, blocks, inverse);
 }
@@ -264,7 +262,7 @@ void interleave_avx512(const float* rows, std::size_t stride, std::size_t area, 
         }
     }
 }
-#pragma GCC pop_options
+QC_TARGET_END
 constinit const Variants<RowsFn> rows_kernel{rows_portable, rows_avx2, rows_avx512};
 constinit const Variants<InterleaveFn> interleave{interleave_portable, interleave_avx2, interleave_avx512};
 #else
