@@ -14,7 +14,8 @@ from qcodec._arrays import DTYPE_CODES, as_array, flat_bytes
 from qcodec.container._fields import CHUNK_ELEMENTS
 from qcodec.errors import InputError, QCodecError
 from qcodec.pipeline import KERNEL_ERRORS, Codec, make_job, resolve_threads
-from qcodec.stages import Part, Symbols, coding_order
+from qcodec.quantize._order import coding_order
+from qcodec.stages import Part, Symbols
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]

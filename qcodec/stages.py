@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-
-from qcodec import _core
 
 if TYPE_CHECKING:
     from qcodec.pipeline import Codec
@@ -96,13 +93,6 @@ class Part:
     first: int
     fitted: Any
     classes: npt.NDArray[np.uint8] | None = None
-
-
-def coding_order(parts: Sequence[Part]) -> npt.NDArray[np.int64] | None:
-    """In which order the symbols of the parts of a chunk are coded; None for their own."""
-    if parts[0].classes is None:
-        return None
-    return _core.coding_order(np.concatenate([part.classes for part in parts]))
 
 
 @dataclasses.dataclass

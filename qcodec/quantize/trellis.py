@@ -9,9 +9,10 @@ import numpy.typing as npt
 from qcodec import _core
 from qcodec._arrays import check_float, check_step, varint
 from qcodec.quantize._levels import MAX_ESCAPE
+from qcodec.quantize._order import coding_order
 from qcodec.quantize._profile import profile_options
 from qcodec.registry import register
-from qcodec.stages import Part, Quantizer, Symbols, coding_order
+from qcodec.stages import Part, Quantizer, Symbols
 
 F32 = npt.NDArray[np.float32]
 
