@@ -178,7 +178,7 @@ void gather(const TensorSpec& t, ChunkRange range, const std::uint8_t* plane, st
 
 void scatter(const TensorSpec& t, ChunkRange range, const std::uint8_t* symbols, std::uint8_t* plane) noexcept {
     for_classes(t, range, plane, 0, range.count, [&](const Run& run, std::size_t done, std::uint8_t* const* planes) {
-        scatter_classes(run, symbols + done, planes);
+        scatter_classes.pick()(run, symbols + done, planes);
     });
 }
 

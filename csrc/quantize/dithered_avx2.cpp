@@ -31,8 +31,9 @@ namespace {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
 }
 
-template <bool kWide>
-void subtract(const Run& run, const Symbols& symbols, float scale, float* out) noexcept {
+// Dithers of whole groups from a run's first on, half a group at a time: fn(offset, dithers of 8 elements).
+template <class Fn>
+[[gnu::always_inline]] inline void for_dithers(const Run& run, std::size_t whole, Fn fn) noexcept {
     // The upper bits of an odd number of 2^-24, the dither of each class, and its lowest bit.
     std::int32_t classes[2 * kDitherClasses];
     for (unsigned k = 0; k < 2 * kDitherClasses; ++k) {
@@ -42,10 +43,6 @@ void subtract(const Run& run, const Symbols& symbols, float scale, float* out) n
     __m256i half[2] = {weyl(run.element, iota, run.dither.element_key()),
                        weyl(run.element + 8, iota, run.dither.element_key())};
     __m256i groups = weyl(run.element / kDitherClasses, iota, run.dither.group_key());
-    const __m256i zeros = _mm256_set1_epi32(symbols.zero);
-    const __m256 scales = _mm256_set1_ps(scale);
-    const __m256 unit = _mm256_set1_ps(0x1p-24f);
-    const std::size_t whole = run.n / kDitherClasses * kDitherClasses;
     for (std::size_t at = 0; at < whole;) {
         alignas(32) std::uint32_t turn[8];
         _mm256_store_si256(reinterpret_cast<__m256i*>(turn), turns_of(groups));
@@ -58,13 +55,22 @@ void subtract(const Run& run, const Symbols& symbols, float scale, float* out) n
                 const __m256i fraction = _mm256_xor_si256(_mm256_srli_epi32(x, 12), _mm256_srli_epi32(x, 28));
                 const __m256i odd = _mm256_or_si256(
                     fraction, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(classes + turn[g] + 8 * k)));
-                __m256i q = _mm256_sub_epi32(load_bytes(symbols.low + at), zeros);
-                if constexpr (kWide) q = _mm256_add_epi32(q, _mm256_slli_epi32(load_bytes(symbols.high + at), 8));
-                const __m256 u = _mm256_mul_ps(_mm256_cvtepi32_ps(odd), unit);
-                _mm256_storeu_ps(out + at, _mm256_mul_ps(_mm256_sub_ps(_mm256_cvtepi32_ps(q), u), scales));
+                fn(at, _mm256_mul_ps(_mm256_cvtepi32_ps(odd), _mm256_set1_ps(0x1p-24f)));
             }
         }
     }
+}
+
+template <bool kWide>
+void subtract(const Run& run, const Symbols& symbols, float scale, float* out) noexcept {
+    const __m256i zeros = _mm256_set1_epi32(symbols.zero);
+    const __m256 scales = _mm256_set1_ps(scale);
+    const std::size_t whole = run.n / kDitherClasses * kDitherClasses;
+    for_dithers(run, whole, [&](std::size_t at, __m256 u) __attribute__((always_inline)) {
+        __m256i q = _mm256_sub_epi32(load_bytes(symbols.low + at), zeros);
+        if constexpr (kWide) q = _mm256_add_epi32(q, _mm256_slli_epi32(load_bytes(symbols.high + at), 8));
+        _mm256_storeu_ps(out + at, _mm256_mul_ps(_mm256_sub_ps(_mm256_cvtepi32_ps(q), u), scales));
+    });
     subtract_portable(run.from(whole), symbols.from(whole), scale, false, out + whole);
 }
 
@@ -83,22 +89,39 @@ void subtract(const Run& run, const Symbols& symbols, float scale, float* out) n
     }
 }
 
+// Turns of 32 consecutive groups in bytes: lane k of byte g is that of group 16k + g.
+class Turns {
+public:
+    explicit Turns(const Run& run) noexcept
+        // In the order in which packing to bytes takes them from four registers.
+        : groups_(weyl(run.element / kDitherClasses, _mm256_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19),
+                       run.dither.group_key())) {}
+
+    [[gnu::always_inline]] __m256i next() noexcept {
+        __m256i turns[4];
+#pragma GCC unroll 4
+        for (unsigned k = 0; k < 4; ++k) turns[k] = turns_of(_mm256_add_epi32(groups_, set32(4 * k * kWeyl)));
+        groups_ = _mm256_add_epi32(groups_, set32(32 * kWeyl));
+        return _mm256_packus_epi16(_mm256_packs_epi32(turns[0], turns[1]), _mm256_packs_epi32(turns[2], turns[3]));
+    }
+
+private:
+    __m256i groups_;
+};
+
+inline __m256i bytes_from(char first) noexcept {
+    const __m128i iota = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm256_add_epi8(_mm256_broadcastsi128_si256(iota), _mm256_set1_epi8(first));
+}
+
 }  // namespace
 
 void turn_avx2(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out) {
-    const __m256i lanes = _mm256_broadcastsi128_si256(
-        _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-    // In the order in which packing to bytes takes them from four registers.
-    const __m256i iota = _mm256_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19);
-    __m256i groups = weyl(run.element / kDitherClasses, iota, run.dither.group_key());
+    const __m256i lanes = bytes_from(0);
+    Turns turns(run);
     std::size_t group = 0;
     for (; (group + 32) * kDitherClasses <= run.n; group += 32) {
-        __m256i turns[4];
-#pragma GCC unroll 4
-        for (unsigned k = 0; k < 4; ++k) turns[k] = turns_of(_mm256_add_epi32(groups, set32(4 * k * kWeyl)));
-        groups = _mm256_add_epi32(groups, set32(32 * kWeyl));
-        const __m256i all = _mm256_packus_epi16(_mm256_packs_epi32(turns[0], turns[1]),
-                                                _mm256_packs_epi32(turns[2], turns[3]));
+        const __m256i all = turns.next();
         __m256i a[16];
 #pragma GCC unroll 16
         for (unsigned c = 0; c < 16; ++c) {
@@ -121,6 +144,40 @@ void turn_avx2(const Run& run, const std::uint8_t* const* planes, std::uint8_t* 
     const std::uint8_t* rest[kDitherClasses];
     for (unsigned c = 0; c < kDitherClasses; ++c) rest[c] = planes[c] + group;
     turn_portable(run.from(group * kDitherClasses), rest, out + group * kDitherClasses);
+}
+
+void scatter_avx2(const Run& run, const std::uint8_t* symbols, std::uint8_t* const* planes) {
+    const __m256i lanes = bytes_from(16);  // less a turn: not below 0, where a shuffle gives zeros
+    Turns turns(run);
+    std::size_t group = 0;
+    for (; (group + 32) * kDitherClasses <= run.n; group += 32) {
+        const __m256i all = turns.next();
+        const std::uint8_t* const from = symbols + group * kDitherClasses;
+        __m256i a[16];
+#pragma GCC unroll 16
+        for (unsigned g = 0; g < 16; ++g) {
+            const auto* const low = reinterpret_cast<const __m128i*>(from + g * kDitherClasses);
+            const __m256i own = _mm256_shuffle_epi8(all, _mm256_set1_epi8(static_cast<char>(g)));
+            a[g] = _mm256_shuffle_epi8(_mm256_set_m128i(_mm_loadu_si128(low + 16), _mm_loadu_si128(low)),
+                                       _mm256_sub_epi8(lanes, own));
+        }
+        transpose_lanes(a);
+#pragma GCC unroll 16
+        for (unsigned c = 0; c < 16; ++c) _mm256_storeu_si256(reinterpret_cast<__m256i*>(planes[c] + group), a[c]);
+    }
+    std::uint8_t* rest[kDitherClasses];
+    for (unsigned c = 0; c < kDitherClasses; ++c) rest[c] = planes[c] + group;
+    scatter_portable(run.from(group * kDitherClasses), symbols + group * kDitherClasses, rest);
+}
+
+void levels_avx2(const Run& run, const float* values, float step, std::int32_t* out) {
+    const __m256 steps = _mm256_set1_ps(step);
+    const std::size_t whole = run.n / kDitherClasses * kDitherClasses;
+    for_dithers(run, whole, [&](std::size_t at, __m256 u) __attribute__((always_inline)) {
+        const __m256 x = _mm256_div_ps(_mm256_loadu_ps(values + at), steps);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + at), _mm256_cvtps_epi32(_mm256_add_ps(x, u)));
+    });
+    levels_portable(run.from(whole), values + whole, step, out + whole);
 }
 
 void subtract_avx2(const Run& run, const Symbols& symbols, float scale, bool, float* out) {

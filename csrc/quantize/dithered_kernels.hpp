@@ -1,4 +1,4 @@
-// quantize/dithered_kernels.hpp - the two loops of `dithered`: symbols to their places, and elements from them.
+// quantize/dithered_kernels.hpp - the loops of `dithered`: symbols to their places and elements from them, and back.
 #pragma once
 
 #include <cstddef>
@@ -39,13 +39,20 @@ using TurnFn = void (*)(const Run& run, const std::uint8_t* const* planes, std::
 
 // The inverse of turning, for encoders.
 using ScatterFn = void (*)(const Run& run, const std::uint8_t* symbols, std::uint8_t* const* planes);
-void scatter_classes(const Run& run, const std::uint8_t* symbols, std::uint8_t* const* planes);
+extern const Variants<ScatterFn> scatter_classes;
 
+// Integers nearest to value / step + u: a division, an addition and a rounding in float32.
+using LevelsFn = void (*)(const Run& run, const float* values, float step, std::int32_t* out);
+
+void scatter_portable(const Run& run, const std::uint8_t* symbols, std::uint8_t* const* planes);
+void levels_portable(const Run& run, const float* values, float step, std::int32_t* out);
 void subtract_portable(const Run& run, const Symbols& symbols, float scale, bool stream, float* out);
 void turn_portable(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out);
 #if QC_X86
 void subtract_avx2(const Run& run, const Symbols& symbols, float scale, bool stream, float* out);
 void turn_avx2(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out);
+void scatter_avx2(const Run& run, const std::uint8_t* symbols, std::uint8_t* const* planes);
+void levels_avx2(const Run& run, const float* values, float step, std::int32_t* out);
 void subtract_avx512(const Run& run, const Symbols& symbols, float scale, bool stream, float* out);
 void turn_avx512(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out);
 #endif
