@@ -7,6 +7,7 @@
 
 #include "bind/arrays.hpp"
 #include "bind/bind.hpp"
+#include "core/sanitized.hpp"
 #include "core/xxh3.hpp"
 #include "pipeline/order.hpp"
 #include "pipeline/tensor.hpp"
@@ -27,7 +28,7 @@ TensorJob make_job(std::uint8_t quantizer, std::uint8_t coder, std::uint8_t dtyp
                   {static_cast<DType>(dtype), n, inner, dim, bits, symmetric, step, seed, points, dither,
                    block, columns, profile, channels, positions, most_entries},
                   1};
-    require(block <= kMaxBlock, "block is 0..8");
+    require(block != 1 && block <= kMaxBlock, "block is 0 or 2..8");
     require(!profile || columns == 0, "a profile needs kernels, not blocks of a matrix");
     require(channels >= 1 && positions >= 1 && channels <= kChunk && positions <= kChunk,
             "channels and positions are 1..2^20");
@@ -57,11 +58,7 @@ py::dict build_info() {
 #else
     info["asserts"] = true;
 #endif
-#ifdef __SANITIZE_ADDRESS__
-    info["sanitized"] = true;
-#else
-    info["sanitized"] = false;
-#endif
+    info["sanitized"] = QC_SANITIZED == 1;
     return info;
 }
 

@@ -7,6 +7,11 @@
 #include <new>
 #include <span>
 
+#include "core/sanitized.hpp"
+#if QC_SANITIZED
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace qc {
 
 class Buffer {
@@ -20,6 +25,11 @@ public:
             data_.reset(static_cast<std::uint8_t*>(::operator new(grown, std::align_val_t{64})));
             capacity_ = grown;
         }
+#if QC_SANITIZED
+        // What nobody asked for counts as outside.
+        __asan_unpoison_memory_region(data_.get(), n);
+        __asan_poison_memory_region(data_.get() + n, capacity_ - n);
+#endif
         return data_.get();
     }
 

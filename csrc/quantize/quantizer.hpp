@@ -37,7 +37,7 @@ struct TensorSpec {
     unsigned lattice = 0;         // a number of quantize/lattice.hpp
     bool dither = false;          // of `lattice`
 
-    // FORMAT.md, "Transforms" and "Order": blocks of block x block coefficients (0: none), of rows of `columns`
+    // FORMAT.md, "dct" and "Order": blocks of block x block coefficients, 2..8 (0: none), of rows of `columns`
     // elements (0: of consecutive ones); a profile of scales by row, channel and position.
     unsigned block = 0;
     std::uint64_t columns = 0;

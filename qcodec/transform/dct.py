@@ -24,7 +24,7 @@ class Dct(Transform):
     block : int, optional
         Side of the blocks, 2..8, that a matrix (all axes after the first taken together) is cut
         into. Default: the kernels of a convolution, the last two axes, which are of one length
-        k, 1..8. What fills no block, and kernels cut by the end of a chunk, stay as they are.
+        k, 2..8. What fills no block, and kernels cut by the end of a chunk, stay as they are.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from reference_dct import Grid, basis
 from reference_quantizers import Part
 
 import qcodec
-from qcodec import InputError
+from qcodec import InputError, _core
 from qcodec.pipeline import make_job
 
 SIDES = range(2, 9)
@@ -243,3 +243,11 @@ def test_codec_that_makes_no_sense_is_refused(codec):
 def test_tensor_that_has_no_such_blocks_is_refused(codec, shape):
     with pytest.raises(InputError, match=r"tensor .*: dct"):
         qcodec.encode(np.zeros(shape, np.float32), codec)
+
+
+@pytest.mark.parametrize("block", [1, 9])
+def test_native_job_refuses_blocks_of_which_there_is_no_kernel(block):
+    # Files cannot ask for these, but a job of block 1 went to the sums of block 8, beyond its
+    # memory.
+    with pytest.raises(ValueError, match="block is 0 or 2..8"):
+        _core.Job(quantizer=2, coder=1, dtype=1, n=64, inner=64, step=0.25, block=block)
