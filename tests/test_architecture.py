@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -320,6 +321,24 @@ def test_no_source_file_is_long():
         if (n := len(p.read_text().split("\n"))) > 401
     }
     assert long == {}
+
+
+def test_regions_of_vector_code_are_those_that_every_compiler_knows():
+    # `#pragma GCC target` means nothing to clang, whose intrinsics then do not compile.
+    known = ROOT / "csrc" / "simd" / "isa.hpp"
+    bare = re.compile(r"GCC (target|push_options|pop_options)")
+    found = [p for p in sources() if p.suffix in (".cpp", ".hpp") and bare.search(p.read_text())]
+    assert found == [known]
+
+
+@pytest.mark.parametrize("target", sorted(ROOT.glob("tests/fuzz/*.cpp")), ids=lambda p: p.stem)
+def test_fuzz_targets_follow_what_they_call(target):
+    # They are built by hand alone: one had an argument too few for a while, and nobody knew.
+    compiler = shutil.which("c++")
+    if compiler is None:
+        pytest.skip("no compiler")
+    flags = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run([compiler, *flags, "-I", ROOT / "csrc", target], check=True)
 
 
 # ---- README

@@ -1,29 +1,14 @@
-// tests/fuzz/fuzz_chunk.cpp - whole chunks on hostile bytes. Built and run by tests/fuzz/run.sh.
+// tests/fuzz/fuzz_chunk.cpp - whole chunks of the encoders in csrc on hostile bytes. Built and run by tests/fuzz/run.sh.
 //
 // The input picks dtype, quantizer, coder and geometry; a chunk of a small tensor is encoded,
 // changed in a few places or replaced, and decoded, whole and in part.
-#include <algorithm>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <ctime>
-#include <random>
-#include <vector>
-
+#include "fuzz.hpp"
 #include "pipeline/chunk.hpp"
 #include "quantize/uniform.hpp"
-#include "simd/isa.hpp"
 
 namespace {
 
 using namespace qc;
-
-struct Bytes {
-    const std::uint8_t* at;
-    const std::uint8_t* end;
-    std::uint8_t next() { return at < end ? *at++ : 0; }
-};
 
 constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kF64,
                             DType::kI32, DType::kU8,  DType::kI64,  DType::kBool};
@@ -42,35 +27,32 @@ void decode(const Codec& codec, const TensorSpec& t, ChunkRange range,
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    Bytes in{data, data + size};
+    fuzz::Input in(data, size);
     TensorSpec t;
-    t.dtype = kTypes[in.next() % 8];
-    const std::uint8_t how = in.next();
+    t.dtype = kTypes[in.byte() % 8];
+    const std::uint8_t how = in.byte();
     const bool uniform = is_float(t.dtype) && (how & 1) != 0;
-    unsigned coders = 0;
-    for (auto* r = RegisterCoder::head; r != nullptr; r = r->next) ++coders;
-    auto* r = RegisterCoder::head;
-    for (unsigned k = in.next() % coders; k > 0; --k) r = r->next;
-    const Codec codec{find_quantizer(uniform ? 2 : 1), &r->kernel};
-    t.n = (in.next() | static_cast<std::size_t>(in.next()) << 8) % 20000 + 1;
-    t.inner = std::max<std::uint64_t>(in.next() % 2 == 0 ? in.next() : 64, 1);
+    const Codec codec{find_quantizer(uniform ? 2 : 1), &fuzz::pick<RegisterCoder>(in.byte())};
+    t.n = in.count();
+    t.inner = std::max<std::uint64_t>(in.byte() % 2 == 0 ? in.byte() : 64, 1);
     t.dim = (t.n + t.inner - 1) / t.inner;
-    t.bits = in.next() % 10;
+    t.bits = in.byte() % 10;
     if (t.bits == 9) t.bits = 16;
     t.symmetric = (how & 2) != 0 || t.bits == 0;
     if (t.bits == 0) {
         t.inner = t.n;
         t.dim = 1;
     }
-    set_active_isa(static_cast<Isa>(std::min((how >> 4) % 3, static_cast<int>(best_isa()))));
+    fuzz::pick_isa(how >> 4);
 
-    const std::size_t damage = in.next() % 5;
+    const std::size_t damage = in.byte() % 5;
     std::uint8_t place[8];
-    for (std::uint8_t& p : place) p = in.next();
+    for (std::uint8_t& p : place) p = in.byte();
     const std::size_t item = item_bytes(t.dtype);
     std::vector<std::uint8_t> tensor(t.n * item);
+    const std::vector<std::uint8_t> seed = in.rest();
     for (std::size_t i = 0; i < tensor.size(); ++i) {
-        tensor[i] = in.at < in.end ? in.at[i % static_cast<std::size_t>(in.end - in.at)] : 0;
+        tensor[i] = seed.empty() ? 0 : seed[i % seed.size()];
         if (is_float(t.dtype) && i % item == item - 1) tensor[i] &= 0xBF;  // finite
     }
     std::vector<float> scales(t.dim, 0.01f);
@@ -92,22 +74,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
 }
 
-#ifndef QC_LIBFUZZER
-// Without libFuzzer: random inputs for the given number of seconds.
-int main(int argc, char** argv) {
-    const long seconds = argc > 1 ? std::atol(argv[1]) : 10;
-    std::mt19937_64 random(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1);
-    const std::time_t end = std::time(nullptr) + seconds;
-    std::vector<std::uint8_t> input;
-    long runs = 0;
-    for (; std::time(nullptr) < end; ++runs) {
-        input.resize(20 + random() % 400);
-        for (std::uint8_t& b : input) b = static_cast<std::uint8_t>(random());
-        const unsigned narrow = random() % 8;
-        for (std::size_t i = 20; i < input.size(); ++i) input[i] >>= narrow;
-        LLVMFuzzerTestOneInput(input.data(), input.size());
-    }
-    std::printf("%ld inputs, nothing found\n", runs);
-    return 0;
-}
-#endif
+QC_RANDOM_MAIN(20)

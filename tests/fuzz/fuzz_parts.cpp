@@ -3,62 +3,48 @@
 //
 // The input picks one to four small tensors with blocks or profiles and the coder; a chunk is put together
 // from sections and streams, changed in a few places, and decoded.
-#include <algorithm>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <ctime>
-#include <random>
-#include <vector>
-
 #include "core/bytes.hpp"
 #include "entropy/bitpack.hpp"
 #include "entropy/stream.hpp"
+#include "fuzz.hpp"
 #include "pipeline/parts.hpp"
 #include "pipeline/plane.hpp"
-#include "simd/isa.hpp"
 #include "transform/dct.hpp"
 
 namespace {
 
 using namespace qc;
 
-struct Input {
-    const std::uint8_t* at;
-    const std::uint8_t* end;
-    std::uint8_t next() { return at < end ? *at++ : 0; }
-};
-
 constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kF64};
 
-TensorSpec make_spec(Input& in, DType dtype, unsigned bits) {
+TensorSpec make_spec(fuzz::Input& in, DType dtype, unsigned bits) {
     TensorSpec t;
     t.dtype = dtype;
     t.bits = bits;
     t.step = bits == 0 ? 0.25f : 0.0f;
-    t.n = (in.next() | static_cast<std::size_t>(in.next()) << 8) % 6000 + 1;
+    t.n = in.word() % 6000 + 1;
     t.inner = t.n;
-    const unsigned how = in.next();
+    const unsigned how = in.byte();
     if (how % 3 == 1) {
-        t.block = how / 3 % kMaxBlock + 1;
+        t.block = how / 3 % (kMaxBlock - 1) + 2;
     } else if (how % 3 == 2) {
         t.block = how / 3 % 7 + 2;
-        t.columns = in.next() + 1u;
+        t.columns = in.byte() + 1u;
     }
-    if (t.columns == 0 && (in.next() & 1) != 0) {
+    if (t.columns == 0 && (in.byte() & 1) != 0) {
         t.profile = true;
-        t.channels = in.next() % 20 + 1u;
-        t.positions = in.next() % 20 + 1u;
+        t.channels = in.byte() % 20 + 1u;
+        t.positions = in.byte() % 20 + 1u;
     }
     return t;
 }
 
-void put(std::vector<std::uint8_t>& chunk, const CoderKernel& coder, Input& in, std::size_t n,
+void put(std::vector<std::uint8_t>& chunk, const CoderKernel& coder, fuzz::Input& in, std::size_t n,
          unsigned bits) {
     std::vector<std::uint8_t> symbols(n);
-    const std::size_t left = static_cast<std::size_t>(in.end - in.at);
+    const std::vector<std::uint8_t> seed = in.rest();
     for (std::size_t i = 0; i < n; ++i) {
-        const std::uint8_t s = left == 0 ? 0 : in.at[i % left];
+        const std::uint8_t s = seed.empty() ? 0 : seed[i % seed.size()];
         symbols[i] = static_cast<std::uint8_t>(s & ((1u << bits) - 1));
     }
     std::vector<std::uint8_t> out(2 + packed_bytes(n, bits) + 64);
@@ -70,17 +56,13 @@ void put(std::vector<std::uint8_t>& chunk, const CoderKernel& coder, Input& in, 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    Input in{data, data + size};
-    unsigned coders = 0;
-    for (auto* r = RegisterCoder::head; r != nullptr; r = r->next) ++coders;
-    auto* r = RegisterCoder::head;
-    for (unsigned k = in.next() % coders; k > 0; --k) r = r->next;
-    const Codec codec{find_quantizer(2), &r->kernel};
-    const std::uint8_t how = in.next();
-    set_active_isa(static_cast<Isa>(std::min((how >> 4) % 3, static_cast<int>(best_isa()))));
+    fuzz::Input in(data, size);
+    const Codec codec{find_quantizer(2), &fuzz::pick<RegisterCoder>(in.byte())};
+    const std::uint8_t how = in.byte();
+    fuzz::pick_isa(how >> 4);
     const DType dtype = kTypes[how % 4];
-    const unsigned bits = (how & 8) != 0 ? in.next() % 8 + 1u : 0;
-    const unsigned width = bits != 0 ? bits : (in.next() % 9 == 8 ? 16u : in.next() % 8 + 1u);
+    const unsigned bits = (how & 8) != 0 ? in.byte() % 8 + 1u : 0;
+    const unsigned width = bits != 0 ? bits : (in.byte() % 9 == 8 ? 16u : in.byte() % 8 + 1u);
     std::vector<TensorSpec> specs(how / 64 + 1u);
     for (TensorSpec& t : specs) t = make_spec(in, dtype, bits);
 
@@ -93,7 +75,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         parts.push_back({&t, range});
         elements += t.n;
         codes += static_cast<std::size_t>(profile_codes(t, range));
-        const unsigned shifts = bits == 0 && width <= 8 ? in.next() % 4 : 0;
+        const unsigned shifts = bits == 0 && width <= 8 ? in.byte() % 4 : 0;
         std::uint8_t form = bits == 0 ? 8 : 1;
         if (shifts != 0) form = static_cast<std::uint8_t>(form | (parts.size() > 1 && shifts == 1 ? 16 : 4));
         chunk.insert(chunk.end(), {form, static_cast<std::uint8_t>(width)});
@@ -101,12 +83,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         if (bits != 0) chunk.insert(chunk.end(), {0x00, 0x7F});
         if ((form & 4) != 0) {
             chunk.push_back(static_cast<std::uint8_t>(shifts));
-            for (unsigned k = 0; k < shifts; ++k) chunk.push_back(in.next());
+            for (unsigned k = 0; k < shifts; ++k) chunk.push_back(in.byte());
         }
     }
     std::uint8_t place[8];
-    for (std::uint8_t& p : place) p = in.next();
-    const std::size_t damage = in.next() % 4;
+    for (std::uint8_t& p : place) p = in.byte();
+    const std::size_t damage = in.byte() % 4;
     if (codes > 0) put(chunk, *codec.coder, in, codes, 6);
     for (unsigned k = 0; k < (width == 16 ? 2u : 1u); ++k) {
         put(chunk, *codec.coder, in, elements, std::min(width, 8u));
@@ -128,27 +110,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     Workspace workspace;
     const std::vector<std::uint8_t> bytes(chunk.begin(), chunk.end());
-    const bool ok = decode_parts(codec, parts, outputs, bytes, workspace).ok();
+    const bool ok = decode_parts(codec, parts, outputs, bytes, (place[1] & 16) != 0, workspace).ok();
     if (damage == 0 && place[7] != 7 && width < 8 && !ok && specs.size() == 1) std::abort();
     return 0;
 }
 
-#ifndef QC_LIBFUZZER
-// Without libFuzzer: random inputs for the given number of seconds.
-int main(int argc, char** argv) {
-    const long seconds = argc > 1 ? std::atol(argv[1]) : 10;
-    std::mt19937_64 random(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1);
-    const std::time_t end = std::time(nullptr) + seconds;
-    std::vector<std::uint8_t> input;
-    long runs = 0;
-    for (; std::time(nullptr) < end; ++runs) {
-        input.resize(60 + random() % 400);
-        for (std::uint8_t& b : input) b = static_cast<std::uint8_t>(random());
-        const unsigned narrow = random() % 8;
-        for (std::size_t i = 60; i < input.size(); ++i) input[i] >>= narrow;
-        LLVMFuzzerTestOneInput(input.data(), input.size());
-    }
-    std::printf("%ld inputs, nothing found\n", runs);
-    return 0;
-}
-#endif
+QC_RANDOM_MAIN(60)
