@@ -249,5 +249,5 @@ def test_tensor_that_has_no_such_blocks_is_refused(codec, shape):
 def test_native_job_refuses_blocks_of_which_there_is_no_kernel(block):
     # Files cannot ask for these, but a job of block 1 went to the sums of block 8, beyond its
     # memory.
-    with pytest.raises(ValueError, match="block is 0 or 2..8"):
+    with pytest.raises(ValueError, match=r"block is 0 or 2\.\.8"):
         _core.Job(quantizer=2, coder=1, dtype=1, n=64, inner=64, step=0.25, block=block)
