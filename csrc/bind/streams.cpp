@@ -130,9 +130,10 @@ Bytes convert(const Bytes& data, std::uint8_t from, std::uint8_t to) {
     const auto in = view(data);
     require(in.size() % item_bytes(a) == 0, "data is no whole number of elements");
     const std::size_t n = in.size() / item_bytes(a);
+    Bytes out(static_cast<py::ssize_t>(n * item_bytes(b)));
+    if (n == 0) return out;  // kernels copy from and to no null pointer
     std::vector<float> block(n);
     to_f32.pick()(in.data(), a, n, block.data());
-    Bytes out(static_cast<py::ssize_t>(n * item_bytes(b)));
     from_f32.pick()(block.data(), n, out.mutable_data(), b);
     return out;
 }
