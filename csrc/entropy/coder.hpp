@@ -21,6 +21,10 @@ namespace qc {
 // Symbols per block of the decode loop: two planes and a block of float32 stay in L1 and L2.
 inline constexpr std::size_t kBlock = 8192;
 
+// Symbols that a loop takes at a time where they go on to elements at once. The first and last lines of what it
+// writes are partial ones, which memory must bring first.
+inline constexpr std::size_t kFusedStep = 4 * kBlock;
+
 struct CoderKernel {
     const char* name;         // equals the Python class attribute `name`
     std::uint8_t id;          // FORMAT.md, "Stages"

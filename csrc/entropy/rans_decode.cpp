@@ -292,9 +292,12 @@ Status next_plain(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
 }
 
 Status next_to_sink(Stream& s, std::size_t n, SinkRoundsFn rounds, void* sink) noexcept {
-    QC_TRY(run_rounds(s, n / s.lanes,
-                      [&](std::size_t left) { return rounds(s, sink, left); }));
-    return check_budget(s);
+    for (std::size_t at = 0; at < n; at += kBlock) {
+        QC_TRY(run_rounds(s, std::min(kBlock, n - at) / s.lanes,
+                          [&](std::size_t left) { return rounds(s, sink, left); }));
+        QC_TRY(check_budget(s));
+    }
+    return kOkStatus;
 }
 
 Status finish_plain(const Stream& s) noexcept {

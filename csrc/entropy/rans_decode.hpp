@@ -102,7 +102,7 @@ Status next_plain(Stream& s, std::size_t n, std::uint8_t* out) noexcept;
 Status finish_plain(const Stream& s) noexcept;
 
 // The same by another loop than the kernel's, into the `sink` that it knows.
-//   requires  n a multiple of the lanes; n <= kBlock; lanes at least 64
+//   requires  n a multiple of the lanes, which are at least 64
 using SinkRoundsFn = std::size_t (*)(Stream&, void* sink, std::size_t rounds) noexcept;
 Status next_to_sink(Stream& s, std::size_t n, SinkRoundsFn rounds, void* sink) noexcept;
 

@@ -76,8 +76,9 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
     const bool merging = stream_stores && out_dtype == t.dtype &&
                          codec.quantizer->rotated_planes != nullptr &&
                          codec.quantizer->rotated_planes(t) && can_merge(readers[0], word);
-    for (std::size_t at = 0; at < end; at += kBlock) {
-        const std::size_t n = std::min(kBlock, range.count - at);
+    const std::size_t step = fusing || tabling || merging ? fused_step({readers, state.planes}) : kBlock;
+    for (std::size_t at = 0, n = 0; at < end; at += n) {
+        n = std::min(at >= begin && at + step <= end ? step : kBlock, range.count - at);
         // About what the block reads of the last stream.
         if (hash != nullptr) {
             hash->advance(last_stream + (bytes.size() - last_stream) * (at + n) / range.count);

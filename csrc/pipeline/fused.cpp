@@ -1,5 +1,7 @@
 #include "pipeline/fused.hpp"
 
+#include <algorithm>
+
 #include "entropy/bloomier.hpp"
 #include "pipeline/fused_table.hpp"
 
@@ -23,6 +25,13 @@ bool is_read_again(const PlaneReader& reader) noexcept {
 bool can_fuse(const PlaneReader& reader) noexcept {
     if (reader.mode() == StreamMode::kStored || is_read_again(reader)) return fused_unpack.pick() != nullptr;
     return rans_stream(reader) != nullptr && fused_rans.pick() != nullptr;
+}
+
+std::size_t fused_step(std::span<const PlaneReader> planes) noexcept {
+    const bool in_memory = std::all_of(planes.begin() + 1, planes.end(), [](const PlaneReader& plane) {
+        return plane.mode() == StreamMode::kStored && plane.bits() == 8;
+    });
+    return in_memory && !is_read_again(planes[0]) ? kFusedStep : kBlock;
 }
 
 bool can_look_up(const PlaneReader& reader) noexcept {

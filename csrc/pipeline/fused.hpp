@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "core/status.hpp"
 #include "entropy/rans_decode.hpp"
@@ -16,8 +17,8 @@
 
 namespace qc {
 
-// Symbols from a stored plane are fetched so far ahead: beyond the block that a hash takes next.
-inline constexpr std::size_t kReadAhead = kBlock * 9 / 8;
+// Symbols from a stored plane are fetched so far ahead: beyond the step that a hash takes next.
+inline constexpr std::size_t kReadAhead = kFusedStep * 9 / 8;
 
 constexpr bool fuses(DType to) noexcept {
     return to == DType::kF32 || to == DType::kBF16 || to == DType::kF16;
@@ -64,6 +65,9 @@ bool can_merge(const PlaneReader& first, std::size_t bytes) noexcept;
 //   requires  can_merge(first, bytes); n a multiple of 256, and as for PlaneReader::next
 Status merge_next(PlaneReader& first, std::size_t n, const std::uint8_t* const* lower,
                   std::size_t bytes, std::uint8_t* out) noexcept;
+
+// How many symbols of a chunk's planes a loop takes at a time: kFusedStep, or kBlock where a reader gives no more.
+std::size_t fused_step(std::span<const PlaneReader> planes) noexcept;
 
 // The next n symbols of the plane to n elements at `out`.
 //   requires  can_fuse(reader), fuses(to), fuses(runs, n), n as for PlaneReader::next

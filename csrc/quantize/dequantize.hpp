@@ -17,9 +17,11 @@ struct Runs {
     std::int32_t zero_point;
     std::int32_t factor;              // q = factor * symbol - zero point; 1 or 2
     unsigned width;                   // symbols are below 2^width; 16 where `high` is given
+    // Entry and left are apart: loops begin by copying both, and one load of the two would wait for their stores to
+    // leave the core, behind all elements that are still on their way to memory.
+    std::uint64_t entry;              // of the first element
     std::uint64_t entries;
     std::uint64_t inner;
-    std::uint64_t entry;              // of the first element
     std::uint64_t left;               // elements left in its run, 1..inner
 
     std::int32_t zero(std::uint64_t e) const noexcept {

@@ -38,9 +38,9 @@ inline __m256i halves_of(__m512 f) noexcept {
 // Symbols to elements of one dtype. kTable: symbols are below 16, and a run's products fit a
 // register; else each is computed.
 //
-// One permutation puts 64 symbols where they are wanted: byte i of an index of a look-up belongs to
-// line i, as look-ups ignore the bits above their index, and byte i of a dword is an integer of set
-// i of 16.
+// One permutation turns 64 symbols round (simd/line_stream.hpp) and puts them where they are wanted: byte i of an index
+// of a look-up belongs to line i, as look-ups ignore the bits above their index, and byte i of a dword is an integer of
+// set i of 16.
 //   requires  runs.inner and runs.left are multiples of 64, runs.width <= 8
 template <DType kTo, bool kTable, Halves kHow = Halves::kF16>
 class DequantizeSink {
@@ -57,16 +57,14 @@ public:
         : runs_(&runs), out_(out, kItem), entry_(runs.entry), left_(runs.left) {
         constexpr unsigned kParts = kTable ? kItem : 4;
         const unsigned lead = out_.lead();
-        place_ = indices(
-            [=](unsigned k) { return 64 + k % kParts * (64 / kParts) + k / kParts - lead; });
-        new_ = ~std::uint32_t{0} << (lead - 1) << 1;
+        place_ = indices([=](unsigned k) { return k % kParts * (64 / kParts) + k / kParts - lead; });
+        new_ = ~std::uint32_t{0} << lead;
         waiting_ = _mm512_setzero_si512();
         const __m512i iota =
             _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
         scaled_ = _mm512_mullo_epi32(iota, _mm512_set1_epi32(runs.factor));
         load_zeros();
         load_run();
-        now_is_before();
     }
 
     [[gnu::always_inline]] void put(__m512i symbols) noexcept {
@@ -76,23 +74,20 @@ public:
             load_run();
         }
         left_ -= 64;
-        const __m512i placed = _mm512_permutex2var_epi8(waiting_, place_, symbols);
-        out_.put_first(first_line(placed));
-        if constexpr (kTo != DType::kF32) {
-            out_.put(line<1>(placed));
-        } else {
-            out_.put(line<1>(placed));
+        const __m512i placed = _mm512_permutexvar_epi8(place_, symbols);
+        const __m512i first = line<0>(placed);
+        out_.put_first(kTo == DType::kF32
+                           ? _mm512_mask_blend_epi32(static_cast<__mmask16>(new_), waiting_, first)
+                           : _mm512_mask_blend_epi16(new_, waiting_, first));
+        out_.put(line<1>(placed));
+        if constexpr (kTo == DType::kF32) {
             out_.put(line<2>(placed));
             out_.put(line<3>(placed));
         }
-        waiting_ = symbols;
-        now_is_before();
+        waiting_ = first;
     }
 
-    void flush() noexcept {
-        if (out_.first()) return;
-        out_.flush(first_line(_mm512_permutex2var_epi8(waiting_, place_, waiting_)));
-    }
+    void flush() noexcept { out_.flush(waiting_); }
 
 private:
     [[gnu::always_inline]] void load_zeros() noexcept {
@@ -114,28 +109,6 @@ private:
             } else {
                 table_ = _mm512_castsi256_si512(halves_of<kHow>(products));
             }
-        }
-    }
-
-    [[gnu::always_inline]] void now_is_before() noexcept {
-        if constexpr (kTable) {
-            table_before_ = table_;
-        } else {
-            scales_before_ = scales_;
-            zeros_before_ = zeros_;
-        }
-    }
-
-    // The symbols kept from before have what belongs to their run.
-    [[gnu::always_inline]] __m512i first_line(__m512i placed) const noexcept {
-        if constexpr (!kTable) {
-            return products<0>(placed);
-        } else if constexpr (kTo == DType::kF32) {
-            return _mm512_mask_permutexvar_epi32(_mm512_permutexvar_epi32(placed, table_before_),
-                                                 static_cast<__mmask16>(new_), placed, table_);
-        } else {
-            return _mm512_mask_permutexvar_epi16(_mm512_permutexvar_epi16(placed, table_before_),
-                                                 new_, placed, table_);
         }
     }
 
@@ -164,22 +137,14 @@ private:
         }
     }
 
-    // Only symbols of one bit have a factor, and those take the table. Lines of halves have
-    // symbols from before in two sets.
+    // Only symbols of one bit have a factor, and those take the table.
     template <unsigned kSet>
     [[gnu::always_inline]] __m512 product(__m512i placed) const noexcept {
-        const __m512i symbols = kSet == 0 ? placed : _mm512_srli_epi32(placed, 8 * kSet);
+        const __m512i symbols = _mm512_srli_epi32(placed, 8 * kSet);
         const __m512 biased = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(
             symbols, _mm512_set1_epi32(0xFF), _mm512_castps_si512(_mm512_set1_ps(kInMantissa)),
             kAAndBOrC));
-        __m512 zeros = zeros_;
-        __m512 scales = scales_;
-        if constexpr (kSet < 4 / kItem) {
-            const auto now = static_cast<__mmask16>(new_ >> 16 * kSet);
-            zeros = _mm512_mask_blend_ps(now, zeros_before_, zeros);
-            scales = _mm512_mask_blend_ps(now, scales_before_, scales);
-        }
-        return _mm512_mul_ps(_mm512_sub_ps(biased, zeros), scales);
+        return _mm512_mul_ps(_mm512_sub_ps(biased, zeros_), scales_);
     }
 
     const Runs* runs_;
@@ -187,16 +152,13 @@ private:
     std::uint64_t entry_;
     std::uint64_t left_;
     __m512i place_;
-    __m512i waiting_;
+    __m512i waiting_;    // the first line of the 64 before
     std::uint32_t new_;  // mask of a first line: elements that were not kept from before
     __m512i scaled_;
     __m512 zeros_;
     __m512i table_;
     __m512 levels_;
     __m512 scales_;
-    __m512i table_before_;
-    __m512 zeros_before_;
-    __m512 scales_before_;
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 // AVX-512: include it only inside a region of that target, behind a run-time check.
 #pragma once
 
+#include "simd/indices_avx512.hpp"
 #include "simd/line_stream.hpp"
 
 #if QC_X86
@@ -33,17 +34,6 @@ private:
     __m512i t_[kWide ? 4 : 1];
 };
 
-// Byte k of the result is byte k / 4 + 16 * quarter of `a` where k % 4 is `first`, of `b` where it is
-// the next one; kBytes = 2 likewise.
-template <unsigned kBytes>
-inline __m512i interleave_index(unsigned part) noexcept {
-    alignas(64) std::uint8_t index[64];
-    for (unsigned k = 0; k < 64; ++k) {
-        index[k] = static_cast<std::uint8_t>(k % 2 * 64 + k / kBytes + part * (64 / kBytes));
-    }
-    return _mm512_load_si512(index);
-}
-
 // kBytes = 2 or 4: of an element. kUpper: of elements whose lower half is zero.
 // `planes` has byte k of all 256 elements at 256 * k.
 template <unsigned kBytes, bool kWide, bool kUpper>
@@ -57,30 +47,27 @@ public:
           high0_(planes + 256 * (kBytes - 2)),
           high1_(planes + 256 * (kBytes - 1)),
           out_(out, kBytes),
+          new_(~_bzhi_u64(~0ull, kBytes * out_.lead())),
           waiting_(_mm512_setzero_si512()),
           highest_(_mm512_setzero_si512()) {
-        alignas(64) std::uint8_t place[64];
-        for (unsigned k = 0; k < 64; ++k) place[k] = static_cast<std::uint8_t>(64 + k - out_.lead());
-        place_ = _mm512_load_si512(place);
-        for (unsigned k = 0; k < kBytes; ++k) index_[k] = interleave_index<kBytes>(k);
+        // Unpacking interleaves planes within 16 bytes: those have the elements of all lines' quarter.
+        constexpr unsigned kPart = 16 / kBytes;
+        place_ = indices([lead = out_.lead()](unsigned k) {
+            return k % 16 / kPart * (64 / kBytes) + k / 16 * kPart + k % kPart - lead;
+        });
     }
 
     [[gnu::always_inline]] void put(__m512i symbols) noexcept {
         highest_ = _mm512_max_epu8(highest_, symbols);
         __m512i lines[kBytes];
-        look_up(symbols, lines);
-        out_.put_first(lines[0]);
+        look_up(_mm512_permutexvar_epi8(place_, symbols), lines);
+        out_.put_first(_mm512_mask_blend_epi8(new_, waiting_, lines[0]));
 #pragma GCC unroll 3
         for (unsigned k = 1; k < kBytes; ++k) out_.put(lines[k]);
-        waiting_ = symbols;
+        waiting_ = lines[0];
     }
 
-    // Only the first line has elements of the array.
-    void flush() noexcept {
-        __m512i lines[kBytes];
-        look_up(waiting_, lines);
-        out_.flush(lines[0]);
-    }
+    void flush() noexcept { out_.flush(waiting_); }
 
     bool all_below(unsigned size) const noexcept {
         return size > 255 || _mm512_cmpge_epu8_mask(
@@ -88,36 +75,35 @@ public:
     }
 
 private:
-    // Elements of the symbols that wait and of the new ones that share lines with them.
-    [[gnu::always_inline]] void look_up(__m512i newer, __m512i* lines) const noexcept {
-        const __m512i symbols = _mm512_permutex2var_epi8(waiting_, place_, newer);
+    [[gnu::always_inline]] void look_up(__m512i symbols, __m512i* lines) const noexcept {
         const __m512i b2 = high0_.at(symbols);
         const __m512i b3 = high1_.at(symbols);
+        const __m512i high_front = _mm512_unpacklo_epi8(b2, b3);
+        const __m512i high_back = _mm512_unpackhi_epi8(b2, b3);
         if constexpr (kBytes == 2) {
-            lines[0] = _mm512_permutex2var_epi8(b2, index_[0], b3);
-            lines[1] = _mm512_permutex2var_epi8(b2, index_[1], b3);
+            lines[0] = high_front;
+            lines[1] = high_back;
         } else {
-            constexpr __mmask64 kHigh = 0xCCCCCCCCCCCCCCCC;
-            __m512i b0 = _mm512_setzero_si512(), b1 = _mm512_setzero_si512();
-            if constexpr (!kUpper) b0 = low0_.at(symbols), b1 = low1_.at(symbols);
-#pragma GCC unroll 4
-            for (unsigned k = 0; k < 4; ++k) {
-                __m512i v = _mm512_maskz_permutex2var_epi8(kHigh, b2, index_[k], b3);
-                if constexpr (!kUpper) {
-                    v = _mm512_or_si512(
-                        v, _mm512_maskz_permutex2var_epi8(~kHigh, b0, index_[k], b1));
-                }
-                lines[k] = v;
+            __m512i low_front = _mm512_setzero_si512(), low_back = low_front;
+            if constexpr (!kUpper) {
+                const __m512i b0 = low0_.at(symbols);
+                const __m512i b1 = low1_.at(symbols);
+                low_front = _mm512_unpacklo_epi8(b0, b1);
+                low_back = _mm512_unpackhi_epi8(b0, b1);
             }
+            lines[0] = _mm512_unpacklo_epi16(low_front, high_front);
+            lines[1] = _mm512_unpackhi_epi16(low_front, high_front);
+            lines[2] = _mm512_unpacklo_epi16(low_back, high_back);
+            lines[3] = _mm512_unpackhi_epi16(low_back, high_back);
         }
     }
 
     BytePlane<kWide> low0_, low1_, high0_, high1_;
     LineStream out_;
-    __m512i waiting_;  // the symbols before, of which the last share a line with the next ones
+    __mmask64 new_;    // of a first line: bytes that were not kept from before
+    __m512i waiting_;  // the first line of the 64 before
     __m512i place_;
     __m512i highest_;
-    __m512i index_[kBytes];
 };
 
 }  // namespace

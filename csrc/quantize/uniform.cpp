@@ -272,9 +272,9 @@ Runs runs_at(const TensorSpec& t, ChunkRange range, const ChunkState& state,
             state.zero_point,
             is_sign_grid(t) ? 2 : 1,
             state.width,
+            range.entry(t, element),
             state.entries,
             t.inner,
-            range.entry(t, element),
             t.inner - element % t.inner};
 }
 

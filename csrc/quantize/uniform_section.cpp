@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "core/bits.hpp"
+#include "quantize/scale_codes.hpp"
 #include "quantize/scale_grid.hpp"
 #include "quantize/uniform.hpp"
 
@@ -15,32 +16,6 @@ constexpr std::uint32_t is_bad_scale(std::uint32_t bits) noexcept {
     return static_cast<std::uint32_t>(bits - 0x00800000u >= 0x7F000000u) & (bits != 0);
 }
 
-// Scales of codes that lie `above` a base, in `width` bits each; returns the largest code, which may be beyond the grid.
-// Codes are read from whole words as long as those lie within `above`.
-[[gnu::noinline]] std::uint32_t scales_of_codes(std::span<const std::uint8_t> above, std::uint32_t base,
-                                                unsigned width, std::uint64_t entries, float* scales,
-                                                bool& padding_is_zero) noexcept {
-    const std::uint32_t* const mantissas = scale_mantissas();
-    const std::uint32_t mask = (1u << width) - 1;
-    const std::uint64_t in_words = width > 0 && above.size() > 8 ? (above.size() - 8) / width * 8 : 0;
-    std::uint32_t most = base;
-    for (std::uint64_t e = 0; e < in_words; ++e) {
-        const std::uint64_t bit = e * width;
-        const auto word = static_cast<std::uint32_t>(load<std::uint64_t>(above.data() + bit / 8) >> bit % 8);
-        const std::uint32_t code = base + (word & mask);
-        most = code > most ? code : most;
-        scales[e] = scale_of_code(code < kMaxScaleCode ? code : kMaxScaleCode, mantissas);
-    }
-    BitReader last(above.subspan(in_words / 8 * width));
-    for (std::uint64_t e = in_words; e < entries; ++e) {
-        const std::uint32_t code = base + last.get(width);
-        most = std::max(most, code);
-        scales[e] = scale_of_code(std::min(code, kMaxScaleCode), mantissas);
-    }
-    padding_is_zero = last.padding_is_zero();
-    return most;
-}
-
 // Codes of scales: the least of them, and how far the others are above it.
 Status read_codes(ByteReader& in, std::uint64_t entries, float* scales) noexcept {
     std::uint16_t base = 0;
@@ -50,9 +25,15 @@ Status read_codes(ByteReader& in, std::uint64_t entries, float* scales) noexcept
     if (width > kMostCodeBits) return corrupt("uniform: width of scale codes", in.at() - 1);
     std::span<const std::uint8_t> raw;
     QC_TRY(in.take(bytes_for_bits(entries * width), raw, "uniform: scale codes"));
-    bool padding_is_zero = false;
-    const std::uint32_t most = scales_of_codes(raw, base, width, entries, scales, padding_is_zero);
-    if (base < kMinScaleCode || most > kMaxScaleCode || !padding_is_zero) {
+    std::uint32_t most = base;
+    const std::uint64_t done = scale_codes.pick()({raw, base, width}, entries, scales, most);
+    BitReader last(raw.subspan(done / 8 * width));
+    for (std::uint64_t e = done; e < entries; ++e) {
+        const std::uint32_t code = base + last.get(width);
+        most = std::max(most, code);
+        scales[e] = scale_of_code(std::min(code, kMaxScaleCode));
+    }
+    if (base < kMinScaleCode || most > kMaxScaleCode || !last.padding_is_zero()) {
         return corrupt("uniform: scale codes", in.at() - 1);
     }
     return kOkStatus;
