@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "core/buffer.hpp"
 
@@ -57,8 +58,18 @@ public:
         return reinterpret_cast<T*>(get(slot, count * sizeof(T)));
     }
 
+    // Another workspace, for one of several chunks at a time; number 0 is this one.
+    static constexpr unsigned kCompanions = 4;
+    Workspace& companion(unsigned k) {
+        if (k == 0) return *this;
+        auto& other = companions_[k - 1];
+        if (other == nullptr) other = std::make_unique<Workspace>();
+        return *other;
+    }
+
 private:
     std::array<Buffer, kCount> buffers_;
+    std::array<std::unique_ptr<Workspace>, kCompanions - 1> companions_;
 };
 
 }  // namespace qc

@@ -246,13 +246,17 @@ Status open_plain(Stream& s, std::span<const std::uint8_t> payload, std::size_t 
 
 namespace {
 
+// At least a block of escapes waits, or all that are left.
+Status keep_escapes(Stream& s) noexcept {
+    if (s.escape > s.escapes_end) return corrupt("rans: read on after an error");
+    if (s.escapes_unread > 0 && static_cast<std::size_t>(s.escapes_end - s.escape) < kBlock) return read_escapes(s);
+    return kOkStatus;
+}
+
 // Whole rounds by `run`, which gets how many are left and says how many it did.
 template <class Run>
 Status run_rounds(Stream& s, std::size_t rounds, Run run) noexcept {
-    if (s.escape > s.escapes_end) return corrupt("rans: read on after an error");
-    if (s.escapes_unread > 0 && static_cast<std::size_t>(s.escapes_end - s.escape) < kBlock) {
-        QC_TRY(read_escapes(s));
-    }
+    QC_TRY(keep_escapes(s));
     while (rounds > 0) {
         const std::size_t done = run(rounds);
         rounds -= done;
@@ -296,6 +300,17 @@ Status next_to_sink(Stream& s, std::size_t n, SinkRoundsFn rounds, void* sink) n
         QC_TRY(run_rounds(s, std::min(kBlock, n - at) / s.lanes,
                           [&](std::size_t left) { return rounds(s, sink, left); }));
         QC_TRY(check_budget(s));
+    }
+    return kOkStatus;
+}
+
+Status next_abreast(Stream* const* streams, unsigned count, std::size_t n, std::uint8_t* const* out) noexcept {
+    for (unsigned k = 0; k < count; ++k) QC_TRY(keep_escapes(*streams[k]));
+    const std::size_t done = streams[0]->kernel->abreast(streams, count, out, n / 64) * 64;
+    for (unsigned k = 0; k < count; ++k) {
+        streams[k]->done += done;
+        QC_TRY(check_budget(*streams[k]));
+        if (done < n) QC_TRY(next_plain(*streams[k], n - done, out[k] + done));
     }
     return kOkStatus;
 }

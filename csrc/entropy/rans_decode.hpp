@@ -21,6 +21,7 @@ inline constexpr std::size_t kMaxCount = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxTiles = kMaxCount / kTileUnit;
 inline constexpr std::size_t kRoundRead = kMaxLanes + 64;
 inline constexpr std::size_t kEscapeRoom = 2 * kBlock;
+inline constexpr unsigned kMostAbreast = 4;
 inline constexpr std::uint8_t kFirstHigh = 1;  // the state that encoding starts from: 256
 inline constexpr std::uint8_t kFirstLow = 0;
 
@@ -32,6 +33,9 @@ struct DecodeKernel {
     std::size_t (*rounds)(Stream&, std::uint8_t* out, std::size_t rounds) noexcept;
     unsigned min_lanes;
     bool takes_trellis;
+    // Rounds of 2 .. kMostAbreast streams in step, each as of can_go_abreast; null where the kernel has no such loop.
+    std::size_t (*abreast)(Stream* const* streams, unsigned count, std::uint8_t* const* out,
+                           std::size_t rounds) noexcept;
 };
 
 extern const DecodeKernel kDecodePortable;
@@ -105,6 +109,15 @@ Status finish_plain(const Stream& s) noexcept;
 //   requires  n a multiple of the lanes, which are at least 64
 using SinkRoundsFn = std::size_t (*)(Stream&, void* sink, std::size_t rounds) noexcept;
 Status next_to_sink(Stream& s, std::size_t n, SinkRoundsFn rounds, void* sink) noexcept;
+
+// Streams of 64 lanes wait for their own last round most of the time: several of them take turns.
+inline bool can_go_abreast(const Stream& s) noexcept {
+    return s.lanes == 64 && s.memory == 0 && s.kernel->abreast != nullptr;
+}
+
+// The next n symbols of each of such streams.
+//   requires  n a multiple of 64, at most kBlock
+Status next_abreast(Stream* const* streams, unsigned count, std::size_t n, std::uint8_t* const* out) noexcept;
 
 // The stream of a decoder of `rans` with at least 64 lanes, in the plain form or, if wanted, along a trellis;
 // else null.

@@ -88,7 +88,7 @@ std::size_t rounds_avx2(Stream& s, std::uint8_t* out, std::size_t rounds) noexce
 
 }  // namespace
 
-const DecodeKernel kDecodeAvx2{prepare_avx2, rounds_avx2, 32, true};
+const DecodeKernel kDecodeAvx2{prepare_avx2, rounds_avx2, 32, true, nullptr};
 
 std::size_t merge_avx2(const std::uint8_t* nibbles, std::size_t n, const std::uint8_t* values,
                        std::uint8_t zero, std::uint8_t* out) noexcept {

@@ -128,7 +128,7 @@ std::size_t rounds_portable(Stream& s, std::uint8_t* out, std::size_t rounds) no
 
 }  // namespace
 
-const DecodeKernel kDecodePortable{prepare_portable, rounds_portable, 1, true};
+const DecodeKernel kDecodePortable{prepare_portable, rounds_portable, 1, true, nullptr};
 
 std::size_t merge_portable(const std::uint8_t* nibbles, std::size_t n, const std::uint8_t* values,
                            std::uint8_t zero, std::uint8_t* out) noexcept {

@@ -35,7 +35,7 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
                     std::span<const std::uint8_t> bytes, std::size_t begin, std::size_t end,
                     std::uint8_t* out, DType out_dtype, bool stream_stores, Xxh3* hash,
                     Workspace& workspace) {
-    if (is_ordered(*codec.quantizer, t) || codec.quantizer->next_plane != nullptr) {
+    if (has_parts(codec, t)) {
         const Part part{&t, range};
         const std::size_t size = item_bytes(out_dtype);
         const bool whole = begin == 0 && end == range.count;

@@ -8,13 +8,6 @@
 namespace qc {
 namespace {
 
-constexpr std::uint8_t kRansId = 3;
-
-rans::Stream* rans_stream(const PlaneReader& reader, bool or_trellis = false) noexcept {
-    if (reader.mode() != StreamMode::kCoded || reader.coder().id != kRansId) return nullptr;
-    return rans::wide_stream(reader.state(), or_trellis);
-}
-
 // Symbols that a coder leaves in L1 in no order of its registers: read again, as if stored in 8 bits.
 bool is_read_again(const PlaneReader& reader) noexcept {
     return reader.mode() == StreamMode::kCoded && reader.coder().id == bloomier::kId;

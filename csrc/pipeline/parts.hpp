@@ -24,4 +24,19 @@ Status decode_parts(const Codec& codec, std::span<const Part> parts,
                     std::span<const PartOutput> outputs, std::span<const std::uint8_t> bytes,
                     bool stream_stores, Workspace& workspace);
 
+// Whether a tensor's chunks are decoded so although each is its own.
+bool has_parts(const Codec& codec, const TensorSpec& t) noexcept;
+
+// A chunk of one tensor, with a workspace that no other has.
+struct WholeChunk {
+    Part part;
+    std::span<const std::uint8_t> bytes;
+    PartOutput output;
+    Workspace* workspace;
+};
+
+// At most Workspace::kCompanions chunks for which has_parts, whose streams are decoded side by side. A failure does not
+// say which of them is bad.
+Status decode_abreast(const Codec& codec, std::span<const WholeChunk> chunks, bool stream_stores);
+
 }  // namespace qc

@@ -58,16 +58,27 @@ JobStatus encode_tensor(const TensorJob& job, const std::uint8_t* data, const Pa
     });
 }
 
-JobStatus decode_tensor(const TensorJob& job, const Source& source, const ChunkTable& table,
-                        std::uint64_t begin, std::uint64_t end, bool verify, std::uint8_t* out,
-                        DType out_dtype) {
-    if (begin >= end) return {};
-    const std::uint64_t first_chunk = begin / kChunk;
-    const auto chunks = static_cast<std::size_t>((end - 1) / kChunk + 1 - first_chunk);
-    const std::size_t item = item_bytes(out_dtype);
-    const bool stream_stores = (end - begin) * item >= kStreamBytes;
-    return run_jobs(chunks, job.threads, [&](std::size_t k, Workspace& workspace) {
-        const std::uint64_t chunk = first_chunk + k;
+namespace {
+
+// A range of a tensor that is decoded, chunk by chunk.
+struct Decoding {
+    const TensorJob& job;
+    const Source& source;
+    const ChunkTable& table;
+    std::uint64_t begin;
+    std::uint64_t end;
+    bool verify;
+    std::uint8_t* out;
+    DType dtype;
+
+    std::size_t item() const noexcept { return item_bytes(dtype); }
+    bool stream_stores() const noexcept { return (end - begin) * item() >= kStreamBytes; }
+    std::uint8_t* at(std::uint64_t element) const noexcept { return out + (element - begin) * item(); }
+    bool is_whole(ChunkRange range) const noexcept {
+        return begin <= range.first && range.first + range.count <= end;
+    }
+
+    Status decode_one(std::uint64_t chunk, Workspace& workspace) const {
         const ChunkRange range = range_of(job.spec, chunk);
         std::span<const std::uint8_t> bytes;
         QC_TRY(source.read(table.offsets[chunk], table.lengths[chunk], workspace, bytes));
@@ -76,15 +87,68 @@ JobStatus decode_tensor(const TensorJob& job, const Source& source, const ChunkT
         Xxh3 hash(bytes, table.key ^ chunk);
         const Status status = decode_chunk(
             job.codec, job.spec, range, bytes, static_cast<std::size_t>(from - range.first),
-            static_cast<std::size_t>(to - range.first), out + (from - begin) * item, out_dtype,
-            stream_stores, verify ? &hash : nullptr, workspace);
-        if (stream_stores) stream_fence();
+            static_cast<std::size_t>(to - range.first), at(from), dtype, stream_stores(),
+            verify ? &hash : nullptr, workspace);
+        if (stream_stores()) stream_fence();
         // Whatever decoding found comes second to this.
-        if (verify && hash.finish() != table.hashes[chunk]) {
-            return corrupt("chunk: its hash differs from the index");
-        }
+        if (verify && hash.finish() != table.hashes[chunk]) return bad_hash();
         return status;
+    }
+
+    // Whole chunks at once; says nothing of which failed.
+    Status decode_several(std::uint64_t first, unsigned count, Workspace& workspace) const {
+        WholeChunk chunks[Workspace::kCompanions];
+        for (unsigned k = 0; k < count; ++k) {
+            const std::uint64_t chunk = first + k;
+            const ChunkRange range = range_of(job.spec, chunk);
+            chunks[k] = {{&job.spec, range}, {}, {at(range.first), dtype}, &workspace.companion(k)};
+            std::span<const std::uint8_t>& bytes = chunks[k].bytes;
+            QC_TRY(source.read(table.offsets[chunk], table.lengths[chunk], *chunks[k].workspace, bytes));
+            if (verify && xxh3_64(bytes.data(), bytes.size(), table.key ^ chunk) != table.hashes[chunk]) {
+                return bad_hash();
+            }
+        }
+        const Status status = decode_abreast(job.codec, {chunks, count}, stream_stores());
+        if (stream_stores()) stream_fence();
+        return status;
+    }
+
+    static Status bad_hash() noexcept { return corrupt("chunk: its hash differs from the index"); }
+};
+
+}  // namespace
+
+JobStatus decode_tensor(const TensorJob& job, const Source& source, const ChunkTable& table,
+                        std::uint64_t begin, std::uint64_t end, bool verify, std::uint8_t* out,
+                        DType out_dtype) {
+    if (begin >= end) return {};
+    const Decoding decoding{job, source, table, begin, end, verify, out, out_dtype};
+    const std::uint64_t first_chunk = begin / kChunk;
+    const auto chunks = static_cast<std::size_t>((end - 1) / kChunk + 1 - first_chunk);
+    const std::size_t share = chunks / std::max(job.threads, 1u);
+    const std::size_t abreast =
+        has_parts(job.codec, job.spec) ? std::clamp<std::size_t>(share, 1, Workspace::kCompanions) : 1;
+    const std::size_t groups = (chunks + abreast - 1) / abreast;
+    std::vector<std::size_t> bad(groups);
+    JobStatus done = run_jobs(groups, job.threads, [&](std::size_t g, Workspace& workspace) {
+        const std::size_t from = g * abreast;
+        const auto count = static_cast<unsigned>(std::min(abreast, chunks - from));
+        const auto is_whole = [&](std::size_t k) {
+            return decoding.is_whole(range_of(job.spec, first_chunk + k));
+        };
+        if (count > 1 && is_whole(from) && is_whole(from + count - 1) &&
+            decoding.decode_several(first_chunk + from, count, workspace).ok()) {
+            return kOkStatus;
+        }
+        // One at a time, and the first bad one is named.
+        for (std::size_t k = from; k < from + count; ++k) {
+            bad[g] = k;
+            QC_TRY(decoding.decode_one(first_chunk + k, workspace));
+        }
+        return kOkStatus;
     });
+    if (!done.status.ok()) done.job = bad[done.job];
+    return done;
 }
 
 Status decode_shared(const Codec& codec, std::span<const TensorSpec* const> specs,

@@ -142,13 +142,17 @@ void rows_avx2(float* rows, std::size_t stride, unsigned k, std::size_t blocks, 
     for (unsigned i = 0; i < 8; ++i) r[i] = t[i];
 }
 
-// Eight of each block's floats at a time; the last of them may be written twice.
+// Eight of each block's floats at a time; the last of them may be written twice. What eight floats write beyond a block
+// of fewer, the blocks that follow put right. Masked stores would be slower than all of this.
 void interleave_avx2(const float* rows, std::size_t stride, std::size_t area, std::size_t blocks, float* out) {
+    const std::size_t beyond = area < 8 ? 8 - area : 0;
     std::size_t b = 0;
-    for (; area >= 8 && b + 8 <= blocks; b += 8) {
+    for (; b + 8 <= blocks && (blocks - b - 8) * area >= beyond; b += 8) {
         for (std::size_t p = 0; p < area; p = p + 8 < area && p + 16 > area ? area - 8 : p + 8) {
             __m256 r[8];
-            for (std::size_t i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(rows + (p + i) * stride + b);
+            for (std::size_t i = 0; i < 8; ++i) {
+                r[i] = p + i < area ? _mm256_loadu_ps(rows + (p + i) * stride + b) : _mm256_setzero_ps();
+            }
             transpose(r);
             for (std::size_t i = 0; i < 8; ++i) _mm256_storeu_ps(out + (b + i) * area + p, r[i]);
         }
@@ -159,33 +163,6 @@ QC_TARGET_END
 QC_TARGET("avx512f,avx512bw,avx512vl,avx512dq" QC_PREFER_512)
 void rows_avx512(float* rows, std::size_t stride, unsigned k, std::size_t blocks, bool inverse) {
     transform_either<16>(rows, stride, k, blocks, inverse);
-}
-
-// 16 x 16 words, rows to columns.
-[[gnu::always_inline]] inline void transpose(__m512i (&r)[16]) noexcept {
-    __m512i t[16];
-    for (unsigned i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    for (unsigned i = 0; i < 16; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    for (unsigned i = 0; i < 4; ++i) {
-        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xDD);
-        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xDD);
-    }
-    for (unsigned i = 0; i < 4; ++i) {
-        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xDD);
-        r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
-        r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xDD);
-    }
 }
 
 // An odd number of floats of each of 16 blocks: where float e of the output belongs to lane e % 16, a permutation of each
@@ -237,30 +214,12 @@ void interleave_odd(const float* rows, std::size_t stride, std::size_t blocks, f
 
 void interleave_avx512(const float* rows, std::size_t stride, std::size_t area, std::size_t blocks,
                        float* out) {
-    const std::size_t whole = blocks / kSide * kSide;
+    std::size_t done = 0;
     if (area == 9 || area == 25) {
-        area == 9 ? interleave_odd<9>(rows, stride, whole, out) : interleave_odd<25>(rows, stride, whole, out);
-        rows += whole;
-        out += whole * area;
-        blocks -= whole;
+        done = blocks / kSide * kSide;
+        area == 9 ? interleave_odd<9>(rows, stride, done, out) : interleave_odd<25>(rows, stride, done, out);
     }
-    for (std::size_t b = 0; b < blocks; b += kSide) {
-        const std::size_t n = std::min(kSide, blocks - b);
-        const auto lanes = static_cast<__mmask16>((1u << n) - 1);
-        for (std::size_t p = 0; p < area; p += 16) {
-            const std::size_t width = std::min<std::size_t>(16, area - p);
-            const auto live = static_cast<__mmask16>((1u << width) - 1);
-            __m512i r[16];
-            for (std::size_t i = 0; i < 16; ++i) {
-                r[i] = i < width ? _mm512_maskz_loadu_epi32(lanes, rows + (p + i) * stride + b)
-                                 : _mm512_setzero_si512();
-            }
-            transpose(r);
-            for (std::size_t s = 0; s < 16; ++s) {
-                if (s < n) _mm512_mask_storeu_epi32(out + (b + s) * area + p, live, r[s]);
-            }
-        }
-    }
+    interleave_avx2(rows + done, stride, area, blocks - done, out + done * area);
 }
 QC_TARGET_END
 constinit const Variants<RowsFn> rows_kernel{rows_portable, rows_avx2, rows_avx512};
