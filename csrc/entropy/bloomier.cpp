@@ -118,23 +118,12 @@ Status open(void* state, std::span<const std::uint8_t> payload, std::size_t coun
     return next_exception(s);
 }
 
-// Checks the exceptions before position `end`, and puts them into s.out if that is asked for.
-Status exceptions_until(State& s, std::size_t end, bool put) noexcept {
-    while (s.position < end) {
-        if (put) s.out[s.position - s.done] = s.symbol_of[s.word];
-        --s.exceptions_left;
-        QC_TRY(next_exception(s));
-    }
-    return kOkStatus;
-}
-
 Status next(void* state, std::size_t n, const std::uint8_t** symbols) noexcept {
     State& s = *static_cast<State*>(state);
     if (n > kBlock || n > s.count - s.done) return corrupt("bloomier: read past the last symbol");
     const std::size_t first = s.done / kBlockSize, blocks = blocks_of(n);
     s.window(s, first, blocks, s.order[blocks == kWindow ? 0 : 1]);
-    QC_TRY(exceptions_until(s, s.done + n, true));
-    s.done += n;
+    QC_TRY(pass_exceptions(s, n, s.out));
     *symbols = s.out;
     return kOkStatus;
 }
@@ -142,8 +131,7 @@ Status next(void* state, std::size_t n, const std::uint8_t** symbols) noexcept {
 Status skip(void* state, std::size_t n) noexcept {
     State& s = *static_cast<State*>(state);
     if (n > s.count - s.done) return corrupt("bloomier: read past the last symbol");
-    s.done += n;
-    return exceptions_until(s, s.done, false);
+    return pass_exceptions(s, n, nullptr);
 }
 
 Status finish(void* state) noexcept {
@@ -162,6 +150,16 @@ constexpr CoderKernel kernel{"bloomier", kId, sizeof(State), encode_nothing, ope
 const RegisterCoder registered{kernel};
 
 }  // namespace
+
+Status pass_exceptions(State& s, std::size_t n, std::uint8_t* symbols) noexcept {
+    while (s.position < s.done + n) {
+        if (symbols != nullptr) symbols[s.position - s.done] = s.symbol_of[s.word];
+        --s.exceptions_left;
+        QC_TRY(next_exception(s));
+    }
+    s.done += n;
+    return kOkStatus;
+}
 
 Status open_state(State& s, std::span<const std::uint8_t> payload, std::size_t count, unsigned bits) noexcept {
     if (count > kMaxCount) return corrupt("bloomier: more than 2^20 symbols");

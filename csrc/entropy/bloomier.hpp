@@ -70,6 +70,7 @@ using WindowFn = void (*)(State& s, std::size_t first, std::size_t blocks,
 
 struct alignas(64) State {
     std::uint8_t out[kBlock];
+    std::uint8_t other[kBlock];         // of loops that work on two windows
     std::uint8_t symbol_of[256];        // of each byte whose low r bits are a word
     std::uint8_t tail[512];             // the last tiles, and zeros behind them
     alignas(64) std::uint8_t tables[16 * 256];  // portable, AVX2: products with the tiles in reach
@@ -125,6 +126,9 @@ struct Options {
     unsigned bits;       // of a word, 1 .. 8
     std::uint32_t seed;  // at most kMaxSeed
 };
+
+// The next n positions are done. Checks their exceptions, and puts them among `symbols` if there are some.
+Status pass_exceptions(State& s, std::size_t n, std::uint8_t* symbols) noexcept;
 
 // How many symbols other than the most frequent one are in use.
 unsigned values_in_use(std::span<const std::uint8_t> symbols) noexcept;

@@ -2,21 +2,21 @@
 
 #include <algorithm>
 
-#include "entropy/bloomier.hpp"
 #include "pipeline/fused_table.hpp"
 
 namespace qc {
 namespace {
 
 // Symbols that a coder leaves in L1 in no order of its registers: read again, as if stored in 8 bits.
-bool is_read_again(const PlaneReader& reader) noexcept {
-    return reader.mode() == StreamMode::kCoded && reader.coder().id == bloomier::kId;
+bloomier::State* read_again(const PlaneReader& reader) noexcept {
+    const bool is_bloomier = reader.mode() == StreamMode::kCoded && reader.coder().id == bloomier::kId;
+    return is_bloomier ? static_cast<bloomier::State*>(reader.state()) : nullptr;
 }
 
 }  // namespace
 
 bool can_fuse(const PlaneReader& reader) noexcept {
-    if (reader.mode() == StreamMode::kStored || is_read_again(reader)) return fused_unpack.pick() != nullptr;
+    if (reader.mode() == StreamMode::kStored || read_again(reader) != nullptr) return fused_unpack.pick() != nullptr;
     return rans_stream(reader) != nullptr && fused_rans.pick() != nullptr;
 }
 
@@ -24,11 +24,12 @@ std::size_t fused_step(std::span<const PlaneReader> planes) noexcept {
     const bool in_memory = std::all_of(planes.begin() + 1, planes.end(), [](const PlaneReader& plane) {
         return plane.mode() == StreamMode::kStored && plane.bits() == 8;
     });
-    return in_memory && !is_read_again(planes[0]) ? kFusedStep : kBlock;
+    const bool in_one_window = read_again(planes[0]) != nullptr && fused_bloomier.pick() == nullptr;
+    return in_memory && !in_one_window ? kFusedStep : kBlock;
 }
 
 bool can_look_up(const PlaneReader& reader) noexcept {
-    if (reader.mode() == StreamMode::kStored || is_read_again(reader)) return table_unpack.pick() != nullptr;
+    if (reader.mode() == StreamMode::kStored || read_again(reader) != nullptr) return table_unpack.pick() != nullptr;
     return rans_stream(reader, true) != nullptr && table_rans.pick() != nullptr;
 }
 
@@ -63,7 +64,8 @@ Status fused_next(PlaneReader& reader, std::size_t n, const Runs& runs, std::uin
         rans::advance(reader.state(), n);
         return kOkStatus;
     }
-    if (is_read_again(reader)) {
+    if (bloomier::State* state = read_again(reader); state != nullptr) {
+        if (fused_bloomier.pick() != nullptr) return fused_bloomier.pick()(*state, n, runs, out, to);
         const std::uint8_t* symbols = nullptr;
         QC_TRY(reader.next(n, &symbols));
         fused_unpack.pick()(symbols, 8, n, runs, out, to);
@@ -81,7 +83,8 @@ Status table_next(PlaneReader& reader, std::size_t n, const PlaneTable& table,
         rans::advance(reader.state(), n);
         return kOkStatus;
     }
-    if (is_read_again(reader)) {
+    if (bloomier::State* state = read_again(reader); state != nullptr) {
+        if (table_bloomier.pick() != nullptr) return table_bloomier.pick()(*state, n, table, out);
         const std::uint8_t* symbols = nullptr;
         QC_TRY(reader.next(n, &symbols));
         return table_unpack.pick()(symbols, 8, n, table, out);

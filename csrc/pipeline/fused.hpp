@@ -10,6 +10,7 @@
 #include <span>
 
 #include "core/status.hpp"
+#include "entropy/bloomier.hpp"
 #include "entropy/rans_decode.hpp"
 #include "pipeline/plane.hpp"
 #include "quantize/dequantize.hpp"
@@ -41,7 +42,12 @@ using FusedRansFn = Status (*)(rans::Stream& s, std::size_t n, const Runs& runs,
 using FusedMergeFn = Status (*)(rans::Stream& s, std::size_t n, const std::uint8_t* const* lower,
                                 std::size_t bytes, std::uint8_t* out) noexcept;
 
+// The next n symbols of `bloomier`: whole windows, or a multiple of 256 within one.
+using FusedBloomierFn = Status (*)(bloomier::State& s, std::size_t n, const Runs& runs, std::uint8_t* out,
+                                   DType to) noexcept;
+
 // Null at levels that have no such loop.
+extern const Variants<FusedBloomierFn> fused_bloomier;
 extern const Variants<FusedUnpackFn> fused_unpack;
 extern const Variants<FusedRansFn> fused_rans;
 extern const Variants<FusedMergeFn> fused_merge;

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "core/status.hpp"
+#include "entropy/bloomier.hpp"
 #include "entropy/rans_decode.hpp"
 #include "pipeline/plane.hpp"
 #include "quantize/quantizer.hpp"
@@ -31,7 +32,11 @@ using TableRansFn = Status (*)(rans::Stream& s, std::size_t n, const PlaneTable&
 using TableUnpackFn = Status (*)(const std::uint8_t* in, unsigned bits, std::size_t n,
                                  const PlaneTable& table, std::uint8_t* out) noexcept;
 
+using TableBloomierFn = Status (*)(bloomier::State& s, std::size_t n, const PlaneTable& table,
+                                   std::uint8_t* out) noexcept;
+
 // Null at levels that have no such loop.
+extern const Variants<TableBloomierFn> table_bloomier;
 extern const Variants<TableRansFn> table_rans;
 extern const Variants<TableUnpackFn> table_unpack;
 

@@ -1,0 +1,98 @@
+// pipeline/fused_bloomier.cpp - windows of `bloomier` to elements, one written while the next one is decoded.
+#include <algorithm>
+
+#include "entropy/bloomier_rounds_avx512.hpp"
+#include "pipeline/fused.hpp"
+#include "pipeline/fused_table.hpp"
+#include "quantize/dequantize_sink.hpp"
+#include "quantize/table_sink.hpp"
+
+namespace qc {
+
+#if QC_X86
+QC_TARGET("avx2,bmi,bmi2,popcnt,f16c,avx512f,avx512bw,avx512vl,"
+          "avx512dq,avx512vbmi,avx512vbmi2,avx512bitalg,gfni,avx512bf16")
+
+namespace {
+
+template <unsigned kSplit, class Sink>
+Status windows_to(bloomier::State& s, std::size_t n, Sink& sink) noexcept {
+    const auto put = [&](const std::uint8_t* symbols) __attribute__((always_inline)) {
+        sink.put(_mm512_loadu_si512(symbols));
+    };
+    const std::uint8_t* ready = nullptr;
+    for (std::size_t at = 0; at < n; at += kBlock) {
+        const std::size_t m = std::min(kBlock, n - at);
+        const std::size_t blocks = bloomier::blocks_of(m);
+        std::uint8_t* const out = ready == s.out ? s.other : s.out;
+        const std::uint16_t* const order = s.order[blocks == bloomier::kWindow ? 0 : 1];
+        const std::size_t first = s.done / bloomier::kBlockSize;
+        if (ready == nullptr) {
+            bloomier::decode_window<kSplit>(s, first, blocks, order, out, [](std::size_t) {});
+        } else {
+            bloomier::decode_window<kSplit>(s, first, blocks, order, out,
+                                            [&](std::size_t block) __attribute__((always_inline)) {
+                                                put(ready + block * bloomier::kBlockSize);
+                                            });
+        }
+        QC_TRY(bloomier::pass_exceptions(s, m, out));
+        ready = out;
+    }
+    for (std::size_t i = 0; i < std::min(kBlock, n); i += 64) put(ready + i);
+    sink.flush();
+    return kOkStatus;
+}
+
+template <class Sink>
+Status bloomier_to(bloomier::State& s, std::size_t n, Sink& sink) noexcept {
+    if (n > s.count - s.done) return corrupt("bloomier: read past the last symbol");
+    return s.r <= 6 ? windows_to<1>(s, n, sink) : windows_to<4>(s, n, sink);
+}
+
+template <DType kTo, Halves kHow>
+Status bloomier_width(bloomier::State& s, std::size_t n, const Runs& runs, std::uint8_t* out) noexcept {
+    if (runs.width <= 4) {
+        DequantizeSink<kTo, true, kHow> sink(runs, out);
+        return bloomier_to(s, n, sink);
+    }
+    DequantizeSink<kTo, false, kHow> sink(runs, out);
+    return bloomier_to(s, n, sink);
+}
+
+Status fused_bloomier_avx512(bloomier::State& s, std::size_t n, const Runs& runs, std::uint8_t* out,
+                             DType to) noexcept {
+    if (to == DType::kF32) return bloomier_width<DType::kF32, Halves::kF16>(s, n, runs, out);
+    if (to == DType::kF16) return bloomier_width<DType::kF16, Halves::kF16>(s, n, runs, out);
+    return has_bf16_conversion() ? bloomier_width<DType::kBF16, Halves::kBf16Native>(s, n, runs, out)
+                                 : bloomier_width<DType::kBF16, Halves::kBf16>(s, n, runs, out);
+}
+
+template <unsigned kBytes, bool kWide, bool kUpper>
+Status table_to(bloomier::State& s, std::size_t n, const PlaneTable& table, std::uint8_t* out) noexcept {
+    TableSink<kBytes, kWide, kUpper> sink(table.planes, out);
+    QC_TRY(bloomier_to(s, n, sink));
+    return sink.all_below(table.size) ? kOkStatus : corrupt("codebook: a symbol without an entry");
+}
+
+template <bool kWide>
+Status table_item(bloomier::State& s, std::size_t n, const PlaneTable& table, std::uint8_t* out) noexcept {
+    if (table.item == 2) return table_to<2, kWide, false>(s, n, table, out);
+    return table.upper ? table_to<4, kWide, true>(s, n, table, out) : table_to<4, kWide, false>(s, n, table, out);
+}
+
+Status table_bloomier_avx512(bloomier::State& s, std::size_t n, const PlaneTable& table,
+                             std::uint8_t* out) noexcept {
+    return table.wide ? table_item<true>(s, n, table, out) : table_item<false>(s, n, table, out);
+}
+
+}  // namespace
+QC_TARGET_END
+
+constinit const Variants<FusedBloomierFn> fused_bloomier{nullptr, nullptr, fused_bloomier_avx512};
+constinit const Variants<TableBloomierFn> table_bloomier{nullptr, nullptr, table_bloomier_avx512};
+#else
+constinit const Variants<FusedBloomierFn> fused_bloomier{nullptr};
+constinit const Variants<TableBloomierFn> table_bloomier{nullptr};
+#endif
+
+}  // namespace qc
