@@ -75,7 +75,13 @@ Status decode_blocks(const Codec& codec, const Part& part, Symbols& symbols, Chu
         const std::size_t n = std::min(step, grid.blocks() - b);
         if (symbols.by_position()) {
             for (std::size_t p = 0; p < area; ++p) {
-                QC_TRY(dequantize(symbols.run(p * grid.blocks() + b), 0, n, rows + p * stride));
+                const std::uint8_t* const* const run = symbols.run(p * grid.blocks() + b);
+                if (state.pointwise) {
+                    QC_TRY(dequantize(run, 0, n, rows + p * stride));
+                } else {
+                    codec.quantizer->inverse_every(*part.spec, part.range, state, run[0], b * area + p, area, n,
+                                                   rows + p * stride);
+                }
             }
         } else {
             QC_TRY(dequantize(symbols.next(n * area), b * area, n * area, values));

@@ -59,7 +59,8 @@ Status Symbols::open() {
     const Part& first = parts_[0];
     const bool alone = parts_.size() == 1 && !first.spec->profile;
     in_blocks_ = alone && first.spec->block != 0;
-    by_position_ = in_blocks_ && state_.pointwise;
+    const bool every = codec_.quantizer->inverse_every != nullptr && state_.planes == 1 && state_.escapes.empty();
+    by_position_ = in_blocks_ && (state_.pointwise || every);
     gathers_ = alone && first.spec->block == 0 && codec_.quantizer->gather != nullptr;
     const auto ordered = [&](const Part& p) { return is_ordered(*codec_.quantizer, *p.spec); };
     if (in_blocks_ || gathers_) {

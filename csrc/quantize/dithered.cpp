@@ -70,6 +70,13 @@ void turn_portable(const Run& run, const std::uint8_t* const* planes, std::uint8
     }
 }
 
+void every_portable(const Every& every, const std::uint8_t* symbols, std::int32_t zero, float scale, float* out) {
+    for (std::size_t i = 0; i < every.n; ++i) {
+        const std::uint32_t element = every.first + static_cast<std::uint32_t>(i) * every.stride;
+        out[i] = (static_cast<float>(symbols[i] - zero) - every.dither.value(element)) * scale;
+    }
+}
+
 void subtract_portable(const Run& run, const Symbols& symbols, float scale, bool, float* out) {
     subtract(run, symbols, scale, out);
 }
@@ -81,9 +88,11 @@ namespace {
 #if QC_X86
 constinit const Variants<SubtractFn> subtract_dither{subtract_portable, subtract_avx2,
                                                      subtract_avx512};
+constinit const Variants<EveryFn> subtract_from_every{every_portable, every_avx2, every_avx512};
 constinit const Variants<TurnFn> turn_classes{turn_portable, turn_avx2, turn_avx512};
 #else
 constinit const Variants<SubtractFn> subtract_dither{subtract_portable};
+constinit const Variants<EveryFn> subtract_from_every{every_portable};
 constinit const Variants<TurnFn> turn_classes{turn_portable};
 #endif
 
@@ -138,6 +147,14 @@ Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
     }
     if (!direct) from_f32.pick()(values, n, out, out_dtype);
     return kOkStatus;
+}
+
+// A chunk does not lie across a multiple of 2^32.
+void inverse_every(const TensorSpec& t, ChunkRange range, const ChunkState& state, const std::uint8_t* symbols,
+                   std::size_t at, std::size_t stride, std::size_t n, float* out) noexcept {
+    const Dither dither(t.seed, range.first + at);
+    const Every every{dither, static_cast<std::uint32_t>(range.first + at), static_cast<std::uint32_t>(stride), n};
+    subtract_from_every.pick()(every, symbols, state.zero_point, state.scales[0], out);
 }
 
 // Where the symbols of each class begin. Classes have a symbol of each whole group; in the last group, those that are
@@ -210,6 +227,7 @@ constexpr QuantizerKernel kDithered{.name = "dithered",
                                     .id = 3,
                                     .open = open,
                                     .inverse = inverse,
+                                    .inverse_every = inverse_every,
                                     .finish = finish,
                                     .classes = classes,
                                     .gather = gather,

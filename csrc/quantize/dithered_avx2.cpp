@@ -116,6 +116,33 @@ inline __m256i bytes_from(char first) noexcept {
 
 }  // namespace
 
+// Elements of groups of their own: a turn for each.
+void every_avx2(const Every& every, const std::uint8_t* symbols, std::int32_t zero, float scale, float* out) {
+    const __m256i lanes = _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), set32(every.stride));
+    __m256i element = _mm256_add_epi32(set32(every.first), lanes);
+    __m256i next = _mm256_add_epi32(_mm256_mullo_epi32(element, set32(kWeyl)), set32(every.dither.element_key()));
+    const __m256 unit = _mm256_set1_ps(0x1p-24f);
+    const __m256 scales = _mm256_set1_ps(scale);
+    const __m256i zeros = _mm256_set1_epi32(zero);
+    std::size_t i = 0;
+    for (; i + 8 <= every.n; i += 8) {
+        const __m256i x = mix_most(next);
+        const __m256i group = _mm256_mullo_epi32(_mm256_srli_epi32(element, 4), set32(kWeyl));
+        const __m256i turned =
+            _mm256_add_epi32(element, turns_of(_mm256_add_epi32(group, set32(every.dither.group_key()))));
+        // Class c at bit 20 is (c - 8) * 2^20 if its highest bit is taken for a sign turned round.
+        const __m256i classes = _mm256_slli_epi32(_mm256_xor_si256(turned, set32(8)), 28);
+        const __m256i fraction = _mm256_xor_si256(_mm256_srli_epi32(x, 12), _mm256_srli_epi32(x, 28));
+        const __m256i odd = _mm256_or_si256(fraction, _mm256_or_si256(_mm256_srai_epi32(classes, 8), set32(1)));
+        const __m256 u = _mm256_mul_ps(_mm256_cvtepi32_ps(odd), unit);
+        const __m256 q = _mm256_cvtepi32_ps(_mm256_sub_epi32(load_bytes(symbols + i), zeros));
+        _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_sub_ps(q, u), scales));
+        element = _mm256_add_epi32(element, set32(8 * every.stride));
+        next = _mm256_add_epi32(next, set32(8 * every.stride * kWeyl));
+    }
+    every_portable(every.from(i), symbols + i, zero, scale, out + i);
+}
+
 void turn_avx2(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out) {
     const __m256i lanes = bytes_from(0);
     Turns turns(run);

@@ -26,6 +26,8 @@ inline __m512i iota32() noexcept {
                               _mm512_set1_epi32(static_cast<int>(0x846CA68B)));
 }
 
+inline __m512i set(std::uint32_t x) noexcept { return _mm512_set1_epi32(static_cast<int>(x)); }
+
 // x * kWeyl for 16 consecutive x.
 inline __m512i weyl(std::uint32_t first) noexcept {
     return _mm512_mullo_epi32(_mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first)), iota32()),
@@ -116,6 +118,34 @@ void subtract(const Run& run, const Symbols& symbols, float scale, float* out) n
 }
 
 }  // namespace
+
+// Elements of groups of their own: a turn for each.
+void every_avx512(const Every& every, const std::uint8_t* symbols, std::int32_t zero, float scale, float* out) {
+    const __m512i lanes = _mm512_mullo_epi32(iota32(), set(every.stride));
+    __m512i element = _mm512_add_epi32(set(every.first), lanes);
+    __m512i next = _mm512_add_epi32(_mm512_mullo_epi32(element, set(kWeyl)), set(every.dither.element_key()));
+    const __m512 unit = _mm512_set1_ps(0x1p-24f);
+    const __m512 scales = _mm512_set1_ps(scale);
+    const __m512i zeros = _mm512_set1_epi32(zero);
+    std::size_t i = 0;
+    for (; i + 16 <= every.n; i += 16) {
+        const __m512i x = mix_most(next);
+        const __m512i group = _mm512_mullo_epi32(_mm512_srli_epi32(element, 4), set(kWeyl));
+        const __m512i y = mix_most(_mm512_add_epi32(group, set(every.dither.group_key())));
+        const __m512i turned = _mm512_add_epi32(element, _mm512_xor_si512(y, _mm512_srli_epi32(y, 16)));
+        // Class c at bit 20 is (c - 8) * 2^20 if its highest bit is taken for a sign turned round.
+        const __m512i classes = _mm512_slli_epi32(_mm512_xor_si512(turned, set(8)), 28);
+        const __m512i odd = _mm512_ternarylogic_epi32(
+            _mm512_srli_epi32(x, 12), _mm512_srli_epi32(x, 28),
+            _mm512_or_si512(_mm512_srai_epi32(classes, 8), set(1)), kXorThenOr);
+        const __m512i q = _mm512_sub_epi32(load_bytes(symbols + i), zeros);
+        const __m512 left = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(odd), unit, _mm512_cvtepi32_ps(q));
+        _mm512_storeu_ps(out + i, _mm512_mul_ps(left, scales));
+        element = _mm512_add_epi32(element, set(16 * every.stride));
+        next = _mm512_add_epi32(next, set(16 * every.stride * kWeyl));
+    }
+    every_portable(every.from(i), symbols + i, zero, scale, out + i);
+}
 
 void turn_avx512(const Run& run, const std::uint8_t* const* planes, std::uint8_t* out) {
     const __m512i lanes = _mm512_broadcast_i32x4(

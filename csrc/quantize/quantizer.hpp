@@ -131,6 +131,10 @@ struct QuantizerKernel {
                       const std::uint8_t* const* planes, std::size_t at, std::size_t n,
                       std::uint8_t* out, DType out_dtype, Workspace&) noexcept;
 
+    // Null, or: symbols of elements at, at + stride, ... -> n float32, where there is one plane without escapes.
+    void (*inverse_every)(const TensorSpec& t, ChunkRange range, const ChunkState& state, const std::uint8_t* symbols,
+                          std::size_t at, std::size_t stride, std::size_t n, float* out) noexcept = nullptr;
+
     // After the last element of the chunk. Null where there is nothing left to check.
     Status (*finish)(const ChunkState& state) noexcept = nullptr;
 

@@ -41,7 +41,7 @@ constexpr std::size_t kSide = 16;
 // Blocks that go through the sums side by side, a lane each: as many as a register of the target holds.
 template <std::size_t kLanes>
 struct Vector {
-    typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(4)));
+    typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float))));
 };
 
 // Sum over j of a[j] * basis[j], in this order, without fused operations.
