@@ -28,6 +28,8 @@ QUANTIZERS = {
     "uniform(bits=8, axis=0)": 0,
     "uniform(bits=3, group=192, symmetric=False)": 1,
     "uniform(bits=5, group=64)": 384 + 64,
+    "uniform(bits=4, group=96)": 0,  # symbols that go two ways, by what a block begins with
+    "uniform(bits=3, group=32)": 7,
     "uniform(bits=6, group=64)": 255,
     "uniform(bits=7, axis=0, symmetric=False)": 0,
     "uniform(step=0.05)": 5,
@@ -131,7 +133,7 @@ def test_blobs_are_what_the_fused_loops_take(blobs, weights):
             coded[codec] = payload[0] == 0 and payload[1] & 15 >= 6
             assert forge.take_apart(blob).rows[0].chunks[0].endswith(payload) or "step" in codec
     assert all(coded.values()), coded
-    assert len(coded) == 7
+    assert len(coded) == 9
 
 
 @each_fused_isa

@@ -76,9 +76,15 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
     const bool merging = stream_stores && out_dtype == t.dtype &&
                          codec.quantizer->rotated_planes != nullptr &&
                          codec.quantizer->rotated_planes(t) && can_merge(readers[0], word);
-    const std::size_t step = fusing || tabling || merging ? fused_step({readers, state.planes}) : kBlock;
+    const auto loop_takes = [&](std::size_t at, std::size_t n) {
+        if (at < begin || at + n > end) return false;
+        if (fusing) return codec.quantizer->runs(t, range, state, at, runs) && fuses(runs, n);
+        return (tabling || merging) && n % 256 == 0;
+    };
+    // Only loops take more than a block: readers have room for one.
+    const std::size_t step = fused_step({readers, state.planes});
     for (std::size_t at = 0, n = 0; at < end; at += n) {
-        n = std::min(at >= begin && at + step <= end ? step : kBlock, range.count - at);
+        n = loop_takes(at, step) ? step : std::min(kBlock, range.count - at);
         // About what the block reads of the last stream.
         if (hash != nullptr) {
             hash->advance(last_stream + (bytes.size() - last_stream) * (at + n) / range.count);
@@ -87,21 +93,18 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
             for (unsigned k = 0; k < state.planes; ++k) QC_TRY(readers[k].skip(n));
             continue;
         }
-        if (fusing && at >= begin && at + n <= end &&
-            codec.quantizer->runs(t, range, state, at, runs) && fuses(runs, n)) {
-            QC_TRY(fused_next(readers[0], n, runs, output.at(), out_dtype));
-            output.skip(n);
-            continue;
-        }
-        if (tabling && at >= begin && at + n <= end && n % 256 == 0) {
-            QC_TRY(table_next(readers[0], n, table, output.at()));
-            if (codec.quantizer->patch != nullptr) codec.quantizer->patch(state, at, n, output.at(), out_dtype);
-            output.skip(n);
-            continue;
-        }
-        if (merging && at >= begin && at + n <= end && n % 256 == 0) {
-            for (unsigned k = 1; k < state.planes; ++k) QC_TRY(readers[k].next(n, &planes[k]));
-            QC_TRY(merge_next(readers[0], n, planes + 1, word, output.at()));
+        if (loop_takes(at, n)) {
+            if (fusing) {
+                QC_TRY(fused_next(readers[0], n, runs, output.at(), out_dtype));
+            } else if (tabling) {
+                QC_TRY(table_next(readers[0], n, table, output.at()));
+                if (codec.quantizer->patch != nullptr) {
+                    codec.quantizer->patch(state, at, n, output.at(), out_dtype);
+                }
+            } else {
+                for (unsigned k = 1; k < state.planes; ++k) QC_TRY(readers[k].next(n, &planes[k]));
+                QC_TRY(merge_next(readers[0], n, planes + 1, word, output.at()));
+            }
             output.skip(n);
             continue;
         }

@@ -39,7 +39,7 @@ bool can_look_up(const PlaneReader& reader, const PlaneTable& table) noexcept {
     if (const rans::Stream* stream = rans_stream(reader, true); stream != nullptr) {
         return table_rans.pick() != table_rans_avx2 || takes_avx2(*stream, table);
     }
-    return table_unpack.pick() != table_unpack_avx2 || !table.wide;
+    return table_unpack.pick() != table_unpack_avx2 || table.lines == 1;
 #else
     return true;
 #endif

@@ -9,7 +9,7 @@ namespace qc {
 void PlaneTable::fill(const SymbolTable& table, unsigned bits, unsigned bytes) noexcept {
     item = bytes;
     size = table.size;
-    wide = bits > 6;
+    lines = bits > 7 ? 4 : bits > 6 ? 2 : 1;
     unsigned lower = 0;
     for (unsigned k = 0; k < bytes; ++k) {
         for (unsigned s = 0; s < 256; ++s) {
@@ -37,16 +37,20 @@ Status rans_to(rans::Stream& s, std::size_t n, const PlaneTable& table, std::uin
     return checked(sink.all_below(table.size));
 }
 
-template <bool kWide>
+template <unsigned kLines>
 Status rans_item(rans::Stream& s, std::size_t n, const PlaneTable& table, std::uint8_t* out) noexcept {
-    if (table.item == 2) return rans_to<TableSink<2, kWide, false>>(s, n, table, out);
-    return table.upper ? rans_to<TableSink<4, kWide, true>>(s, n, table, out)
-                       : rans_to<TableSink<4, kWide, false>>(s, n, table, out);
+    if (table.item == 2) return rans_to<TableSink<2, kLines, false>>(s, n, table, out);
+    return table.upper ? rans_to<TableSink<4, kLines, true>>(s, n, table, out)
+                       : rans_to<TableSink<4, kLines, false>>(s, n, table, out);
 }
 
 Status table_rans_avx512(rans::Stream& s, std::size_t n, const PlaneTable& table,
                          std::uint8_t* out) noexcept {
-    return table.wide ? rans_item<true>(s, n, table, out) : rans_item<false>(s, n, table, out);
+    switch (table.lines) {
+        case 1: return rans_item<1>(s, n, table, out);
+        case 2: return rans_item<2>(s, n, table, out);
+        default: return rans_item<4>(s, n, table, out);
+    }
 }
 
 template <unsigned kBits, class Sink>
@@ -62,10 +66,10 @@ Status unpack_to(const std::uint8_t* in, std::size_t n, const PlaneTable& table,
 template <unsigned kBits>
 Status unpack_bits(const std::uint8_t* in, std::size_t n, const PlaneTable& table,
                    std::uint8_t* out) noexcept {
-    constexpr bool kWide = kBits > 6;
-    if (table.item == 2) return unpack_to<kBits, TableSink<2, kWide, false>>(in, n, table, out);
-    return table.upper ? unpack_to<kBits, TableSink<4, kWide, true>>(in, n, table, out)
-                       : unpack_to<kBits, TableSink<4, kWide, false>>(in, n, table, out);
+    constexpr unsigned kLines = kBits > 7 ? 4 : kBits > 6 ? 2 : 1;
+    if (table.item == 2) return unpack_to<kBits, TableSink<2, kLines, false>>(in, n, table, out);
+    return table.upper ? unpack_to<kBits, TableSink<4, kLines, true>>(in, n, table, out)
+                       : unpack_to<kBits, TableSink<4, kLines, false>>(in, n, table, out);
 }
 
 Status table_unpack_avx512(const std::uint8_t* in, unsigned bits, std::size_t n,

@@ -21,7 +21,7 @@ struct PlaneTable {
     unsigned item = 0;   // bytes of an element: 2 or 4
     unsigned size = 0;   // symbols that are legal
     bool upper = false;  // lower halves of all elements are zero
-    bool wide = false;   // symbols may have more than 6 bits
+    unsigned lines = 0;  // of 64 symbols: 1, 2 or 4
 
     void fill(const SymbolTable& table, unsigned bits, unsigned bytes) noexcept;
 };
@@ -44,7 +44,7 @@ extern const Variants<TableUnpackFn> table_unpack;
 Status table_rans_avx2(rans::Stream& s, std::size_t n, const PlaneTable& table, std::uint8_t* out) noexcept;
 bool takes_avx2(const rans::Stream& s, const PlaneTable& table) noexcept;
 
-// With AVX2, for tables that are not wide.
+// With AVX2, for tables of one line.
 Status table_unpack_avx2(const std::uint8_t* in, unsigned bits, std::size_t n, const PlaneTable& table,
                          std::uint8_t* out) noexcept;
 

@@ -15,28 +15,31 @@ QC_TARGET("avx2,bmi,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")
 namespace qc {
 namespace {
 
-// One byte of the elements of up to 256 symbols: four registers, or one where symbols are below 64.
-template <bool kWide>
+// One byte of the elements of up to 64 symbols a register: one, two or four.
+template <unsigned kRegisters>
 class BytePlane {
 public:
     explicit BytePlane(const std::uint8_t* bytes) noexcept {
-        for (unsigned k = 0; k < (kWide ? 4 : 1); ++k) t_[k] = _mm512_loadu_si512(bytes + 64 * k);
+        for (unsigned k = 0; k < kRegisters; ++k) t_[k] = _mm512_loadu_si512(bytes + 64 * k);
     }
 
     [[gnu::always_inline]] __m512i at(__m512i symbols) const noexcept {
-        if constexpr (!kWide) return _mm512_permutexvar_epi8(symbols, t_[0]);
-        return _mm512_mask_blend_epi8(_mm512_movepi8_mask(symbols),
-                                      _mm512_permutex2var_epi8(t_[0], symbols, t_[1]),
-                                      _mm512_permutex2var_epi8(t_[2], symbols, t_[3]));
+        if constexpr (kRegisters == 1) return _mm512_permutexvar_epi8(symbols, t_[0]);
+        if constexpr (kRegisters >= 2) {
+            const __m512i low = _mm512_permutex2var_epi8(t_[0], symbols, t_[1]);
+            if constexpr (kRegisters == 2) return low;
+            return _mm512_mask_blend_epi8(_mm512_movepi8_mask(symbols), low,
+                                          _mm512_permutex2var_epi8(t_[kRegisters - 2], symbols, t_[kRegisters - 1]));
+        }
     }
 
 private:
-    __m512i t_[kWide ? 4 : 1];
+    __m512i t_[kRegisters];
 };
 
 // kBytes = 2 or 4: of an element. kUpper: of elements whose lower half is zero.
 // `planes` has byte k of all 256 elements at 256 * k.
-template <unsigned kBytes, bool kWide, bool kUpper>
+template <unsigned kBytes, unsigned kRegisters, bool kUpper>
 class TableSink {
 public:
     static constexpr bool kTakesTrellis = true;
@@ -98,7 +101,7 @@ private:
         }
     }
 
-    BytePlane<kWide> low0_, low1_, high0_, high1_;
+    BytePlane<kRegisters> low0_, low1_, high0_, high1_;
     LineStream out_;
     __mmask64 new_;    // of a first line: bytes that were not kept from before
     __m512i waiting_;  // the first line of the 64 before

@@ -18,7 +18,6 @@ F32 = npt.NDArray[np.float32]
 
 _MEMORY = {8: 3, 32: 5, 128: 7}  # log2 of the number of states
 _SCALE_IS_STEP, _SHIFTS, _SAME_SHIFTS = 1, 2, 4  # bits of the form: FORMAT.md, "trellis"
-_MAX_WIDTH = 8
 _SMALL = 1 << 18  # chunks of fewer elements are worth a longer search
 _NO_WEIGHTS = np.empty(0, np.float32)
 
@@ -67,7 +66,8 @@ class Trellis(Quantizer):
     -----
     Encoding raises `InputError` at the first NaN or infinity, and where a weight is more than 2**24
     steps from zero. Levels stand for the centroids of their cells, rounded to bfloat16. Weights
-    beyond 128 steps are stored apart, exact to half a step.
+    beyond the levels of a chunk, few ones or those beyond 128 steps, are stored apart, exact to
+    half a step.
 
     References
     ----------
@@ -208,9 +208,8 @@ def _section(
     if shifts.size:
         form |= _SAME_SHIFTS if number else _SHIFTS
         table = b"" if number else bytes([shifts.size]) + shifts.tobytes()
-    patched = np.zeros(0, np.int64)
-    if width == _MAX_WIDTH:  # others hold all levels
-        patched = np.flatnonzero(np.abs(part.values) > 2 ** (width - 1) * part.fitted.scale)
+    most = 2.0 ** (width - 1) * float(part.fitted.scale)
+    patched = np.flatnonzero(np.abs(part.values) > min(most, float(np.finfo(np.float32).max)))
     # In double precision: large integers leave float32 few bits.
     levels = np.rint(part.values[patched].astype(np.float64) / np.float64(part.fitted.scale))
     patches = patched.astype("<u4").tobytes() + levels.astype("<i4").tobytes()
