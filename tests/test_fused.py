@@ -36,6 +36,11 @@ QUANTIZERS = {
     "uniform(step=0.02)": 384,  # with outliers: escapes
 }
 CODECS = [f"{quantizer} | {coder}" for quantizer in QUANTIZERS for coder in ("bitpack", "rans")]
+CODECS += [  # read again from where the coder left them
+    "uniform(bits=4, group=64) | huffman",
+    "uniform(bits=6, group=64) | zero_run(then='huffman')",
+    "uniform(step=0.05) | huffman",
+]
 SLICED = [
     "uniform(bits=4, group=64) | rans",
     "uniform(bits=4, group=64) | bitpack",

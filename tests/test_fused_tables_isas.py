@@ -18,6 +18,9 @@ CODECS = [
     "kmeans(k=27) | bitpack",
     "kmeans(k=64) | bitpack",
     "kmeans(k=100) | bitpack",
+    "kmeans(k=12) | huffman",
+    "kmeans(k=100) | zero_run(then='huffman')",
+    "ternary | rans",  # masks and values
     "kmeans(k=12, keep_zeros=True) | bloomier(bits=6)",
     "kmeans(k=100, keep_zeros=True) | bloomier(bits=8)",
     "uniform(bits=4) | bloomier(bits=5)",
@@ -36,6 +39,7 @@ def decoded():
     rng = np.random.default_rng(5)
     weights = rng.standard_normal(N, np.float32) * np.repeat([1, 0.3, 1], [N // 2, 1 << 20, N])[:N]
     weights = weights.astype(np.float32)
+    weights[1 << 20 : 2 << 20] = 0  # a chunk of one symbol
     sparse = weights * (rng.random(N) < 0.08)
 
     def weights_for(codec):

@@ -7,30 +7,31 @@
 namespace qc {
 namespace {
 
-// Symbols that a coder leaves in L1 in no order of its registers: read again, as if stored in 8 bits.
-bloomier::State* read_again(const PlaneReader& reader) noexcept {
+bloomier::State* windows(const PlaneReader& reader) noexcept {
     const bool is_bloomier = reader.mode() == StreamMode::kCoded && reader.coder().id == bloomier::kId;
     return is_bloomier ? static_cast<bloomier::State*>(reader.state()) : nullptr;
 }
 
 }  // namespace
 
+// What is neither stored nor in a coder's registers is read again from where the coder left it in L1, as if stored in
+// 8 bits.
 bool can_fuse(const PlaneReader& reader) noexcept {
-    if (reader.mode() == StreamMode::kStored || read_again(reader) != nullptr) return fused_unpack.pick() != nullptr;
-    return rans_stream(reader) != nullptr && fused_rans.pick() != nullptr;
+    return rans_stream(reader) != nullptr ? fused_rans.pick() != nullptr : fused_unpack.pick() != nullptr;
 }
 
 std::size_t fused_step(std::span<const PlaneReader> planes) noexcept {
-    const bool in_memory = std::all_of(planes.begin() + 1, planes.end(), [](const PlaneReader& plane) {
+    const bool lower_in_memory = std::all_of(planes.begin() + 1, planes.end(), [](const PlaneReader& plane) {
         return plane.mode() == StreamMode::kStored && plane.bits() == 8;
     });
-    const bool in_one_window = read_again(planes[0]) != nullptr && fused_bloomier.pick() == nullptr;
-    return in_memory && !in_one_window ? kFusedStep : kBlock;
+    const PlaneReader& first = planes[0];
+    const bool takes_more = first.mode() == StreamMode::kStored || rans_stream(first, true) != nullptr ||
+                            (windows(first) != nullptr && fused_bloomier.pick() != nullptr);
+    return lower_in_memory && takes_more ? kFusedStep : kBlock;
 }
 
 bool can_look_up(const PlaneReader& reader) noexcept {
-    if (reader.mode() == StreamMode::kStored || read_again(reader) != nullptr) return table_unpack.pick() != nullptr;
-    return rans_stream(reader, true) != nullptr && table_rans.pick() != nullptr;
+    return rans_stream(reader, true) != nullptr ? table_rans.pick() != nullptr : table_unpack.pick() != nullptr;
 }
 
 bool can_look_up(const PlaneReader& reader, const PlaneTable& table) noexcept {
@@ -64,8 +65,10 @@ Status fused_next(PlaneReader& reader, std::size_t n, const Runs& runs, std::uin
         rans::advance(reader.state(), n);
         return kOkStatus;
     }
-    if (bloomier::State* state = read_again(reader); state != nullptr) {
-        if (fused_bloomier.pick() != nullptr) return fused_bloomier.pick()(*state, n, runs, out, to);
+    if (bloomier::State* state = windows(reader); state != nullptr && fused_bloomier.pick() != nullptr) {
+        return fused_bloomier.pick()(*state, n, runs, out, to);
+    }
+    if (reader.mode() != StreamMode::kStored) {
         const std::uint8_t* symbols = nullptr;
         QC_TRY(reader.next(n, &symbols));
         fused_unpack.pick()(symbols, 8, n, runs, out, to);
@@ -83,8 +86,10 @@ Status table_next(PlaneReader& reader, std::size_t n, const PlaneTable& table,
         rans::advance(reader.state(), n);
         return kOkStatus;
     }
-    if (bloomier::State* state = read_again(reader); state != nullptr) {
-        if (table_bloomier.pick() != nullptr) return table_bloomier.pick()(*state, n, table, out);
+    if (bloomier::State* state = windows(reader); state != nullptr && table_bloomier.pick() != nullptr) {
+        return table_bloomier.pick()(*state, n, table, out);
+    }
+    if (reader.mode() != StreamMode::kStored) {
         const std::uint8_t* symbols = nullptr;
         QC_TRY(reader.next(n, &symbols));
         return table_unpack.pick()(symbols, 8, n, table, out);

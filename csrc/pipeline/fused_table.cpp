@@ -63,10 +63,9 @@ Status unpack_to(const std::uint8_t* in, std::size_t n, const PlaneTable& table,
     return checked(sink.all_below(table.size));
 }
 
-template <unsigned kBits>
+template <unsigned kBits, unsigned kLines = (kBits > 7 ? 4 : kBits > 6 ? 2 : 1)>
 Status unpack_bits(const std::uint8_t* in, std::size_t n, const PlaneTable& table,
                    std::uint8_t* out) noexcept {
-    constexpr unsigned kLines = kBits > 7 ? 4 : kBits > 6 ? 2 : 1;
     if (table.item == 2) return unpack_to<kBits, TableSink<2, kLines, false>>(in, n, table, out);
     return table.upper ? unpack_to<kBits, TableSink<4, kLines, true>>(in, n, table, out)
                        : unpack_to<kBits, TableSink<4, kLines, false>>(in, n, table, out);
@@ -82,7 +81,8 @@ Status table_unpack_avx512(const std::uint8_t* in, unsigned bits, std::size_t n,
         case 5: return unpack_bits<5>(in, n, table, out);
         case 6: return unpack_bits<6>(in, n, table, out);
         case 7: return unpack_bits<7>(in, n, table, out);
-        default: return unpack_bits<8>(in, n, table, out);
+        // Symbols of fewer bits come in bytes as well.
+        default: return table.lines == 1 ? unpack_bits<8, 1>(in, n, table, out) : unpack_bits<8>(in, n, table, out);
     }
 }
 

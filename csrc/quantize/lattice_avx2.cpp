@@ -1,4 +1,4 @@
-// quantize/lattice_avx2.cpp - points of d4 and e8 in float32, eight vectors at a time, without branches.
+// quantize/lattice_avx2.cpp - points of z, d4 and e8 in float32, eight vectors at a time, without branches.
 //
 // Parities of eight vectors are a mask, which names the places of last coordinates; a cursor moves on by its ones.
 #include "quantize/lattice.hpp"
@@ -17,6 +17,25 @@ QC_TARGET("avx2,bmi,bmi2,popcnt")
 
 namespace qc::lattice {
 namespace {
+
+// ---- z
+
+void count_z(const State& s, std::size_t* counts) { counts[0] += s.vectors - s.cursors.vector; }
+
+void next_z(const State& s, Cursors& cursors, std::size_t n, float scale, bool, float* out) {
+    const std::uint8_t* const from = s.streams[0].symbols + cursors.last[0];
+    const __m256i zeros = _mm256_set1_epi32(s.streams[0].zero);
+    const __m256 scales = _mm256_set1_ps(scale);
+    std::size_t v = 0;
+    for (; v + 8 <= n; v += 8) {
+        const __m256i m = _mm256_sub_epi32(
+            _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from + v))), zeros);
+        _mm256_storeu_ps(out + v, _mm256_mul_ps(_mm256_cvtepi32_ps(m), scales));
+    }
+    cursors.vector += v;
+    cursors.last[0] += v;
+    if (v < n) kMergePortable[kZ].next(s, cursors, n - v, scale, false, out + v);
+}
 
 // ---- d4
 
@@ -211,7 +230,7 @@ void next_e8(const State& s, Cursors& cursors, std::size_t n, float scale, bool,
 
 }  // namespace
 
-const Merge kMergeAvx2[5] = {{}, {}, {next_d4, count_d4, false}, {next_e8, count_e8, false}, kLeechAvx2};
+const Merge kMergeAvx2[5] = {{}, {next_z, count_z, false}, {next_d4, count_d4, false}, {next_e8, count_e8, false}, kLeechAvx2};
 
 }  // namespace qc::lattice
 

@@ -23,6 +23,27 @@ QC_TARGET("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,bmi,bm
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
 }
 
+// ---- z
+
+void count_z(const State& s, std::size_t* counts) { counts[0] += s.vectors - s.cursors.vector; }
+
+template <bool kStream>
+void next_z(const State& s, Cursors& cursors, std::size_t n, float scale, float* out) noexcept {
+    const std::uint8_t* const from = s.streams[0].symbols + cursors.last[0];
+    const __m512i zeros = _mm512_set1_epi32(s.streams[0].zero);
+    const __m512 scales = _mm512_set1_ps(scale);
+    FloatLines<kStream> lines(out);
+    std::size_t v = 0;
+    for (; v + 16 <= n; v += 16) {
+        const __m512i m = _mm512_sub_epi32(_mm512_cvtepu8_epi32(load_16(from + v)), zeros);
+        lines.put(_mm512_mul_ps(_mm512_cvtepi32_ps(m), scales));
+    }
+    if (v > 0) lines.flush();
+    cursors.vector += v;
+    cursors.last[0] += v;
+    if (v < n) kMergePortable[kZ].next(s, cursors, n - v, scale, false, out + v);
+}
+
 // ---- d4: 16 vectors
 
 struct D4Step {
@@ -207,7 +228,7 @@ QC_TARGET_END
 }  // namespace
 
 const Merge kMergeAvx512[5] = {{},
-                               {},
+                               {next<next_z<true>, next_z<false>>, count_z, true},
                                {next<next_d4<true>, next_d4<false>>, count_d4, true},
                                {next<next_e8<true>, next_e8<false>>, count_e8, true},
                                kLeechAvx512};
