@@ -133,7 +133,9 @@ namespace {
 
 // What a symbol takes in one word, and the slots of each index in order of their ranks.
 struct SymbolTable {
-    std::uint32_t words[kEntries];  // frequency, first of its ranks in `slots`, escaped
+    static constexpr unsigned kEscapedAt = 17, kInverseAt = 20;
+    // Frequency, first of its ranks in `slots`, escaped, inverse of the frequency: one load for all.
+    std::uint64_t words[kEntries];
     std::uint8_t slots[2 * kTotal];
 
     // Indices of `odd` are of the second context.
@@ -143,7 +145,8 @@ struct SymbolTable {
             const unsigned lower = t.lower[i];
             const unsigned context = odd >> i & 1 && t.escaped[i] == 0 ? kTotal : 0;
             const unsigned first = ((t.base[0][i] + t.base[1][i] + lower - 128) & 0xFF) + context;
-            words[i] = t.freq[i] | first << 8 | std::uint32_t{t.escaped[i]} << 17;
+            words[i] = t.freq[i] | first << 8 | std::uint64_t{t.escaped[i] != 0} << kEscapedAt |
+                       kInverses[t.freq[i]] << kInverseAt;
             if (t.escaped[i] != 0 && std::exchange(escape_placed, true)) continue;
             for (unsigned r = 0; r < t.freq[i]; ++r) {
                 slots[first + r] = static_cast<std::uint8_t>(r + t.base[r >= lower][i]);
@@ -168,22 +171,23 @@ void encode_symbols(EncodeJob& job, std::size_t begin, std::size_t end) {
     for (std::size_t stop = end; stop > begin;) {
         const std::size_t first = std::max(begin, (stop - 1) / kTileUnit * kTileUnit);
         const SymbolTable& table = tables[m.n_tables > 1 ? job.choices[first / m.tile] : 0];
-        std::uint32_t escaped = 0;
+        std::uint64_t escaped = 0;
         for (std::size_t i = stop; i-- > first;) {
-            const std::uint32_t word = table.words[index[i]];
-            const std::uint32_t f = word & 0xFF;
+            const std::uint64_t word = table.words[index[i]];
+            const auto f = static_cast<std::uint32_t>(word & 0xFF);
             std::uint32_t x = states[i & lane_mask];
             const std::uint32_t full = x >> 8 >= f;
             body[-1] = static_cast<std::uint8_t>(x);
             body -= full;
             x >>= 8 * full;
-            const auto quotient = static_cast<std::uint32_t>((x * kInverses[f]) >> 32);
+            const auto quotient = static_cast<std::uint32_t>(x * (word >> SymbolTable::kInverseAt) >> 32);
             const std::uint32_t rank = x - quotient * f;
             states[i & lane_mask] = quotient << 8 | table.slots[(word >> 8 & 0x1FF) + rank];
             escaped |= word;
         }
-        for (std::size_t i = stop; escaped >> 17 != 0 && i-- > first;) {
-            if (table.words[index[i]] >> 17 == 0) continue;
+        const auto is_escaped = [](std::uint64_t word) { return (word >> SymbolTable::kEscapedAt & 1) != 0; };
+        for (std::size_t i = stop; is_escaped(escaped) && i-- > first;) {
+            if (!is_escaped(table.words[index[i]])) continue;
             *--job.escapes = static_cast<std::uint8_t>(job.symbols[i] >> m.raw_bits);
         }
         stop = first;
