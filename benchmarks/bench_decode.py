@@ -1,5 +1,7 @@
 """Whole-call decode and encode of MiniLM from Python, beside memcpy of the same output.
 
+And of 64 Mi normal weights, of which even an output of two bytes each is far beyond any cache.
+
 One thread, preallocated output: ``qcodec.decode(blob, out=out, threads=1)``.
 """
 
@@ -50,6 +52,36 @@ def test_decode(benchmark: Any, codec: str, dtype: str) -> None:
     benchmark.extra_info.update(weights=weights.size, bits=8 * len(blob) / weights.size)
     benchmark.pedantic(
         qcodec.decode, (blob,), {"out": out, "threads": 1}, rounds=25, warmup_rounds=2
+    )
+
+
+LARGE = [
+    "uniform(bits=4, group=64) | bitpack",
+    "uniform(bits=4, group=64) | rans",
+    "trellis(step=0.6) | rans",
+    "trellis(step=0.3) | rans",
+    "trellis(step=0.14) | rans",
+    "lossless | rans",
+]
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+@pytest.mark.parametrize("codec", ["copy", *LARGE])
+def test_large_decode(benchmark: Any, codec: str, dtype: str) -> None:
+    benchmark.group = f"64 Mi to {dtype}"
+    weights = np.random.default_rng(0).standard_normal((16384, 4096), np.float32)
+    out = np.ones(weights.shape, DTYPES[dtype])
+    benchmark.extra_info.update(weights=weights.size)
+    if codec == "copy":
+        benchmark.extra_info.update(role="memcpy")
+        source = weights.astype(DTYPES[dtype])
+        benchmark.pedantic(np.copyto, (out, source), rounds=15, warmup_rounds=2)
+        return
+    source = weights.astype(DTYPES[dtype]) if codec.startswith("lossless") else weights
+    blob = qcodec.encode(source, codec)
+    benchmark.extra_info.update(bits=8 * len(blob) / weights.size)
+    benchmark.pedantic(
+        qcodec.decode, (blob,), {"out": out, "threads": 1}, rounds=15, warmup_rounds=2
     )
 
 
