@@ -93,7 +93,7 @@ Status next_exception(State& s) noexcept {
 
 void fill_order(std::uint16_t* order, std::size_t blocks) noexcept {
     const std::uint32_t k = static_cast<std::uint32_t>(blocks), stride = stride_of(k);
-    for (std::uint32_t i = 0, q = 0; i < k + 4; ++i) {
+    for (std::uint32_t i = 0, q = 0; i < k + 8; ++i) {  // some are read ahead
         order[i] = static_cast<std::uint16_t>(q);
         q += stride;
         if (q >= k) q -= k;

@@ -75,7 +75,7 @@ struct alignas(64) State {
     std::uint8_t tail[512];             // the last tiles, and zeros behind them
     alignas(64) std::uint8_t tables[16 * 256];  // portable, AVX2: products with the tiles in reach
     std::uint32_t starts[(kMaxCount >> kMinBucket) + 1];
-    std::uint16_t order[2][kWindow + 4];  // blocks of a window as they are visited: all but the last, the last
+    std::uint16_t order[2][kWindow + 8];  // blocks of a window as they are visited: all but the last, the last
 
     const std::uint8_t* tiles;
     std::size_t n_tiles;

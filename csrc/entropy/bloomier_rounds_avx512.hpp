@@ -1,8 +1,9 @@
 // entropy/bloomier_rounds_avx512.hpp - windows of `bloomier`, 64 positions at a time: a tile is a matrix of
 // 8 x 8 bits, and an instruction multiplies it with the bytes of eight positions.
 //
-// Limit: a step of some 100 vector operations is a chain of 75 cycles, and half of the next one fits into the window
-// of a core beside it: 40 cycles. Code here is compiled for AVX-512: include it only inside a region of that target.
+// A step is a chain of 30 cycles to the hashes of four blocks and one of 45 from there to their symbols: the hashes of
+// the next blocks go beside the tiles of these. Code here is compiled for AVX-512: include it only inside a region of
+// that target.
 #pragma once
 
 #include "entropy/bloomier.hpp"
@@ -86,7 +87,24 @@ template <unsigned kSplit, class Between>
 
     const __m128i shift = _mm_cvtsi32_si128(static_cast<int>(bucket));
 
+    // Hashed bytes of four blocks: of the next ones while these wait for their tiles.
+    const auto hashed = [&](std::size_t i, __m512i* c) __attribute__((always_inline)) {
+        std::uint64_t four = 0;
+        std::memcpy(&four, order + i, sizeof four);
+        const __m512i q = _mm512_permutexvar_epi32(
+            quad_of, _mm512_castsi128_si512(_mm_cvtepu16_epi32(_mm_cvtsi64_si128(static_cast<long long>(four)))));
+        const __m512i x = _mm512_add_epi32(_mm512_mullo_epi32(q, per_block), lanes);
+#pragma GCC unroll 4
+        for (std::uint32_t j = 0; j < 4; ++j) {
+            c[j] = mix_words(_mm512_add_epi32(x, _mm512_set1_epi32(static_cast<int>(j * kPhi))));
+        }
+    };
+    __m512i next[4];
+    hashed(0, next);
+
     for (std::size_t i = 0; i < blocks; i += 4) {
+        __m512i c[8] = {next[0], next[1], next[2], next[3]};
+        hashed(i + 4, next);
         between(i);
         // Four blocks lie in one bucket, for it holds a multiple of them.
         const std::size_t b = (first + i) >> bucket;
@@ -102,16 +120,6 @@ template <unsigned kSplit, class Between>
         at = _mm512_add_epi64(at, _mm512_set1_epi64(static_cast<long long>(before & inside_mask)));
         at = _mm512_srl_epi64(at, shift);
 
-        std::uint64_t four = 0;
-        std::memcpy(&four, order + i, sizeof four);
-        const __m512i q = _mm512_permutexvar_epi32(
-            quad_of, _mm512_castsi128_si512(_mm_cvtepu16_epi32(_mm_cvtsi64_si128(static_cast<long long>(four)))));
-        const __m512i x = _mm512_add_epi32(_mm512_mullo_epi32(q, per_block), lanes);
-        __m512i c[8];
-#pragma GCC unroll 4
-        for (std::uint32_t j = 0; j < 4; ++j) {
-            c[j] = mix_words(_mm512_add_epi32(x, _mm512_set1_epi32(static_cast<int>(j * kPhi))));
-        }
         c[4] = _mm512_alignr_epi8(c[0], c[0], kTurn[0]);
         c[5] = _mm512_alignr_epi8(c[1], c[1], kTurn[1]);
         c[6] = _mm512_alignr_epi8(c[2], c[2], kTurn[2]);

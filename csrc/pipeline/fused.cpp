@@ -25,8 +25,9 @@ std::size_t fused_step(std::span<const PlaneReader> planes) noexcept {
         return plane.mode() == StreamMode::kStored && plane.bits() == 8;
     });
     const PlaneReader& first = planes[0];
-    const bool takes_more = first.mode() == StreamMode::kStored || rans_stream(first, true) != nullptr ||
-                            (windows(first) != nullptr && fused_bloomier.pick() != nullptr);
+    // The last window of a step is written alone, so they take many.
+    if (windows(first) != nullptr && fused_bloomier.pick() != nullptr) return 4 * kFusedStep;
+    const bool takes_more = first.mode() == StreamMode::kStored || rans_stream(first, true) != nullptr;
     return lower_in_memory && takes_more ? kFusedStep : kBlock;
 }
 

@@ -72,7 +72,7 @@ bool can_merge(const PlaneReader& first, std::size_t bytes) noexcept;
 Status merge_next(PlaneReader& first, std::size_t n, const std::uint8_t* const* lower,
                   std::size_t bytes, std::uint8_t* out) noexcept;
 
-// How many symbols of a chunk's planes a loop takes at a time: kFusedStep, or kBlock where a reader gives no more.
+// How many symbols of a chunk's planes a loop takes at a time: kBlock where a reader gives no more.
 std::size_t fused_step(std::span<const PlaneReader> planes) noexcept;
 
 // The next n symbols of the plane to n elements at `out`.
