@@ -194,11 +194,22 @@ void next_e8(const State& s, Cursors& cursors, std::size_t n, float scale, float
     const __m512i odd_byte = _mm512_set1_epi64(static_cast<long long>(0x8000000000000000));
     const __m512 scales = _mm512_set1_ps(scale);
     FloatLines<kStream> lines(out);
+    // Eight vectors are a chain of 90 cycles, so that a core holds too few of them: the first half of the next ones goes
+    // beside the second half of these. What is read behind the last one changes nothing.
+    std::uint64_t next_h = load<std::uint64_t>(step.bits + at.vector);
+    std::size_t free_before[2] = {at.free[0], at.free[1]};
+    __m512i next_z = step.next(at, next_h);
+    __mmask8 next_odd = step.odd_of(next_z);
     std::size_t v = 0;
     for (; v + 8 <= n; v += 8) {
-        const std::uint64_t h = load<std::uint64_t>(step.bits + at.vector + v);
-        const __m512i z = step.next(at, h);
-        const __mmask8 odd_mask = step.odd_of(z);
+        const std::uint64_t h = next_h;
+        const __m512i z = next_z;
+        const __mmask8 odd_mask = next_odd;
+        free_before[0] = at.free[0];
+        free_before[1] = at.free[1];
+        next_h = load<std::uint64_t>(step.bits + at.vector + v + 8);
+        next_z = step.next(at, next_h);
+        next_odd = step.odd_of(next_z);
         const std::uint64_t odd = _pdep_u64(odd_mask, kOnes);
         const std::uint64_t of_class[4] = {kOnes & ~(h | odd), odd & ~h, h & ~odd, h & odd};
         std::uint64_t m = 0;
@@ -219,6 +230,8 @@ void next_e8(const State& s, Cursors& cursors, std::size_t n, float scale, float
     }
     if (v > 0) lines.flush();
     at.vector += v;
+    at.free[0] = free_before[0];
+    at.free[1] = free_before[1];
     cursors = at;
     if (v < n) kMergePortable[kE8].next(s, cursors, n - v, scale, false, out + 8 * v);
 }
