@@ -1,5 +1,7 @@
 """Fixtures and settings shared by all tests."""
 
+import contextlib
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -19,16 +21,25 @@ settings.register_profile(
 settings.load_profile("ci")
 
 
+@contextlib.contextmanager
+def level(name):
+    """An instruction set for a while; the one that was active comes back afterwards."""
+    before = _core.isa()
+    _core.set_isa(name)
+    try:
+        yield
+    finally:
+        _core.set_isa(before)
+
+
 @pytest.fixture(params=ISAS)
 def isa(request):
-    """Each instruction set in turn; the one that was active comes back afterwards."""
+    """Each instruction set in turn."""
     best = _core.best_isa()
     if ISAS.index(request.param) > ISAS.index(best):
         pytest.skip(f"this CPU stops at {best}")
-    before = _core.isa()
-    _core.set_isa(request.param)
-    yield request.param
-    _core.set_isa(before)
+    with level(request.param):
+        yield request.param
 
 
 def pytest_configure(config):

@@ -3,15 +3,15 @@
 The portable decoder takes one chunk after another, so it is what values and errors must equal.
 """
 
-import contextlib
 import functools
 
 import forge
 import numpy as np
 import pytest
+from conftest import level
 
 import qcodec
-from qcodec import CorruptError, TruncatedError, _core
+from qcodec import CorruptError, TruncatedError
 
 CHUNK = 2**20
 COLUMNS = 512
@@ -26,16 +26,6 @@ CODECS = [
     "dct(block=8) | uniform(step=0.3) | rans",
     "dct(block=4) | dithered(step=0.3) | rans",
 ]
-
-
-@contextlib.contextmanager
-def level(name):
-    before = _core.isa()
-    _core.set_isa(name)
-    try:
-        yield
-    finally:
-        _core.set_isa(before)
 
 
 def weights(n):

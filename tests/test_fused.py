@@ -3,13 +3,13 @@
 The portable code does neither, so it is what the values must equal.
 """
 
-import contextlib
 import functools
 
 import forge
 import ml_dtypes
 import numpy as np
 import pytest
+from conftest import level
 
 import qcodec
 from qcodec import CorruptError, TruncatedError, _core
@@ -51,16 +51,6 @@ SLICED = [
 
 # Levels that have loops of their own.
 each_fused_isa = pytest.mark.parametrize("isa", ["avx2", "avx512"], indirect=True)
-
-
-@contextlib.contextmanager
-def level(name):
-    before = _core.isa()
-    _core.set_isa(name)
-    try:
-        yield
-    finally:
-        _core.set_isa(before)
 
 
 def portable(blob, dtype, verify="never"):

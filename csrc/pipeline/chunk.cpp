@@ -84,7 +84,8 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
     // Only loops take more than a block: readers have room for one.
     const std::size_t step = fused_step({readers, state.planes});
     for (std::size_t at = 0, n = 0; at < end; at += n) {
-        n = loop_takes(at, step) ? step : std::min(kBlock, range.count - at);
+        const bool takes_step = loop_takes(at, step);
+        n = takes_step ? step : std::min(kBlock, range.count - at);
         // About what the block reads of the last stream.
         if (hash != nullptr) {
             hash->advance(last_stream + (bytes.size() - last_stream) * (at + n) / range.count);
@@ -93,7 +94,7 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
             for (unsigned k = 0; k < state.planes; ++k) QC_TRY(readers[k].skip(n));
             continue;
         }
-        if (loop_takes(at, n)) {
+        if (takes_step || loop_takes(at, n)) {
             if (fusing) {
                 QC_TRY(fused_next(readers[0], n, runs, output.at(), out_dtype));
             } else if (tabling) {

@@ -3,9 +3,8 @@
 
 #include "entropy/bloomier_rounds_avx512.hpp"
 #include "pipeline/fused.hpp"
-#include "pipeline/fused_table.hpp"
+#include "pipeline/table_sinks.hpp"
 #include "quantize/dequantize_sink.hpp"
-#include "quantize/table_sink.hpp"
 
 namespace qc {
 
@@ -67,22 +66,13 @@ Status fused_bloomier_avx512(bloomier::State& s, std::size_t n, const Runs& runs
                                  : bloomier_width<DType::kBF16, Halves::kBf16>(s, n, runs, out);
 }
 
-template <unsigned kBytes, unsigned kLines, bool kUpper>
-Status table_to(bloomier::State& s, std::size_t n, const PlaneTable& table, std::uint8_t* out) noexcept {
-    TableSink<kBytes, kLines, kUpper> sink(table.planes, out);
-    QC_TRY(bloomier_to(s, n, sink));
-    return sink.all_below(table.size) ? kOkStatus : corrupt("codebook: a symbol without an entry");
-}
-
-template <unsigned kLines>
-Status table_item(bloomier::State& s, std::size_t n, const PlaneTable& table, std::uint8_t* out) noexcept {
-    if (table.item == 2) return table_to<2, kLines, false>(s, n, table, out);
-    return table.upper ? table_to<4, kLines, true>(s, n, table, out) : table_to<4, kLines, false>(s, n, table, out);
-}
-
 Status table_bloomier_avx512(bloomier::State& s, std::size_t n, const PlaneTable& table,
                              std::uint8_t* out) noexcept {
-    return table.lines == 1 ? table_item<1>(s, n, table, out) : table_item<4>(s, n, table, out);
+    return with_table_sink(table, [&]<class Sink>() {
+        Sink sink(table.planes, out);
+        QC_TRY(bloomier_to(s, n, sink));
+        return check_symbols(sink, table);
+    });
 }
 
 }  // namespace

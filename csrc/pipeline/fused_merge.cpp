@@ -12,13 +12,6 @@ QC_TARGET("avx2,bmi,bmi2,popcnt,f16c,avx512f,avx512bw,avx512vl,"
 
 namespace {
 
-// Which of 64 bytes of planes goes where, so that unpacking those within each 16 bytes makes words in order.
-template <unsigned kBytes>
-constexpr unsigned unpacked(unsigned k) noexcept {
-    constexpr unsigned kPart = 16 / kBytes;
-    return k % 16 / kPart * (64 / kBytes) + k / 16 * kPart + k % kPart;
-}
-
 // Of both sinks: the top bytes of 64 words are moved to where lines begin, the other planes are read there.
 class MergeSink2 {
 public:

@@ -2,14 +2,14 @@
 
 #include "entropy/rans_rounds_avx512.hpp"
 #include "entropy/unpack_avx512.hpp"
-#include "quantize/table_sink.hpp"
+#include "pipeline/table_sinks.hpp"
 
 namespace qc {
 
 void PlaneTable::fill(const SymbolTable& table, unsigned bits, unsigned bytes) noexcept {
     item = bytes;
     size = table.size;
-    lines = bits > 7 ? 4 : bits > 6 ? 2 : 1;
+    lines = lines_of(bits);
     unsigned lower = 0;
     for (unsigned k = 0; k < bytes; ++k) {
         for (unsigned s = 0; s < 256; ++s) {
@@ -26,31 +26,16 @@ QC_TARGET("avx2,bmi,bmi2,popcnt,f16c,avx512f,avx512bw,avx512vl,"
 
 namespace {
 
-Status checked(bool below) noexcept {
-    return below ? kOkStatus : corrupt("codebook: a symbol without an entry");
-}
-
 template <class Sink>
 Status rans_to(rans::Stream& s, std::size_t n, const PlaneTable& table, std::uint8_t* out) noexcept {
     Sink sink(table.planes, out);
     QC_TRY(rans::next_into(s, n, sink));
-    return checked(sink.all_below(table.size));
-}
-
-template <unsigned kLines>
-Status rans_item(rans::Stream& s, std::size_t n, const PlaneTable& table, std::uint8_t* out) noexcept {
-    if (table.item == 2) return rans_to<TableSink<2, kLines, false>>(s, n, table, out);
-    return table.upper ? rans_to<TableSink<4, kLines, true>>(s, n, table, out)
-                       : rans_to<TableSink<4, kLines, false>>(s, n, table, out);
+    return check_symbols(sink, table);
 }
 
 Status table_rans_avx512(rans::Stream& s, std::size_t n, const PlaneTable& table,
                          std::uint8_t* out) noexcept {
-    switch (table.lines) {
-        case 1: return rans_item<1>(s, n, table, out);
-        case 2: return rans_item<2>(s, n, table, out);
-        default: return rans_item<4>(s, n, table, out);
-    }
+    return with_table_sink(table, [&]<class Sink>() { return rans_to<Sink>(s, n, table, out); });
 }
 
 template <unsigned kBits, class Sink>
@@ -60,15 +45,17 @@ Status unpack_to(const std::uint8_t* in, std::size_t n, const PlaneTable& table,
     const Unpacker<kBits> unpacker;
     for (std::size_t i = 0; i < n; i += 64, in += 8 * kBits) sink.put(unpacker.get(in));
     sink.flush();
-    return checked(sink.all_below(table.size));
+    return check_symbols(sink, table);
 }
 
-template <unsigned kBits, unsigned kLines = (kBits > 7 ? 4 : kBits > 6 ? 2 : 1)>
+template <unsigned kBits>
 Status unpack_bits(const std::uint8_t* in, std::size_t n, const PlaneTable& table,
                    std::uint8_t* out) noexcept {
-    if (table.item == 2) return unpack_to<kBits, TableSink<2, kLines, false>>(in, n, table, out);
-    return table.upper ? unpack_to<kBits, TableSink<4, kLines, true>>(in, n, table, out)
-                       : unpack_to<kBits, TableSink<4, kLines, false>>(in, n, table, out);
+    const auto unpack = [&]<class Sink>() { return unpack_to<kBits, Sink>(in, n, table, out); };
+    if constexpr (kBits == 8) {  // in which symbols of fewer come as well
+        if (table.lines == 1) return with_sink_of<1>(table, unpack);
+    }
+    return with_sink_of<lines_of(kBits)>(table, unpack);
 }
 
 Status table_unpack_avx512(const std::uint8_t* in, unsigned bits, std::size_t n,
@@ -81,8 +68,7 @@ Status table_unpack_avx512(const std::uint8_t* in, unsigned bits, std::size_t n,
         case 5: return unpack_bits<5>(in, n, table, out);
         case 6: return unpack_bits<6>(in, n, table, out);
         case 7: return unpack_bits<7>(in, n, table, out);
-        // Symbols of fewer bits come in bytes as well.
-        default: return table.lines == 1 ? unpack_bits<8, 1>(in, n, table, out) : unpack_bits<8>(in, n, table, out);
+        default: return unpack_bits<8>(in, n, table, out);
     }
 }
 

@@ -15,13 +15,16 @@
 
 namespace qc {
 
+// Lines of 64 bytes that a byte of each element takes: 1, 2 or 4.
+constexpr unsigned lines_of(unsigned bits) noexcept { return bits > 7 ? 4 : bits > 6 ? 2 : 1; }
+
 // A table, byte plane by byte plane: byte k of element s at planes[256 * k + s].
 struct PlaneTable {
     alignas(64) std::uint8_t planes[4 * 256];
     unsigned item = 0;   // bytes of an element: 2 or 4
     unsigned size = 0;   // symbols that are legal
     bool upper = false;  // lower halves of all elements are zero
-    unsigned lines = 0;  // of 64 symbols: 1, 2 or 4
+    unsigned lines = 0;  // lines_of the symbols
 
     void fill(const SymbolTable& table, unsigned bits, unsigned bytes) noexcept;
 };

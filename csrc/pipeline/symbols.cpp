@@ -77,22 +77,21 @@ Status Symbols::open() {
         }
     }
     // Vectors are filled up, so planes of their own lengths may be longer than the chunk.
-    const std::size_t most = whole_ ? count_ + kPlaneSlack : count_;
-    room_ = workspace_.get(Workspace::kSymbols, planes_ * most + kPlaneSlack);
+    most_ = whole_ ? count_ + kPlaneSlack : count_;
+    room_ = workspace_.get(Workspace::kSymbols, planes_ * most_ + kPlaneSlack);
     return kOkStatus;
 }
 
 Status Symbols::open_plane(unsigned k, WholePlane& plane) {
-    const std::size_t most = whole_ ? count_ + kPlaneSlack : count_;
     std::size_t count = count_;
     unsigned bits = state_.bits[k];
     if (whole_) {
         QC_TRY(codec_.quantizer->next_plane(*parts_[0].spec, parts_[0].range, state_, k, plane_, count, bits));
-        if (count > std::min(most, kChunk)) return corrupt("chunk: a plane of too many symbols", in_.at());
+        if (count > std::min(most_, kChunk)) return corrupt("chunk: a plane of too many symbols", in_.at());
     }
     plane = {&reader_, count, room_};
     plane_[k] = room_;
-    room_ += most;
+    room_ += most_;
     if (count == 0) return kOkStatus;
     return reader_.open(in_, *codec_.coder, count, bits, workspace_, Workspace::kState0);
 }

@@ -58,6 +58,7 @@ private:
     const std::uint8_t* classes_ = nullptr;
     std::uint8_t* room_ = nullptr;  // for the next plane
     std::size_t count_ = 0;         // elements of the chunk
+    std::size_t most_ = 0;          // symbols that a plane may have
     unsigned planes_ = 0;
     std::size_t taken_ = 0;
     bool whole_ = false;

@@ -32,8 +32,7 @@ std::uint64_t scale_codes_avx512(const CodedScales&, std::uint64_t, float*, std:
 inline std::uint64_t readable_codes(const CodedScales& codes, std::uint64_t entries, unsigned count,
                                     std::size_t bytes) noexcept {
     const std::uint64_t groups = entries / count;
-    if (codes.width == 0) return 0;
-    if (codes.above.size() < bytes) return 0;
+    if (codes.width == 0 || codes.above.size() < bytes) return 0;
     const std::uint64_t readable = (codes.above.size() - bytes) / (std::size_t{count} * codes.width / 8) + 1;
     return (groups < readable ? groups : readable) * count;
 }

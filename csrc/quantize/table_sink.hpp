@@ -53,11 +53,7 @@ public:
           new_(~_bzhi_u64(~0ull, kBytes * out_.lead())),
           waiting_(_mm512_setzero_si512()),
           highest_(_mm512_setzero_si512()) {
-        // Unpacking interleaves planes within 16 bytes: those have the elements of all lines' quarter.
-        constexpr unsigned kPart = 16 / kBytes;
-        place_ = indices([lead = out_.lead()](unsigned k) {
-            return k % 16 / kPart * (64 / kBytes) + k / 16 * kPart + k % kPart - lead;
-        });
+        place_ = indices([lead = out_.lead()](unsigned k) { return unpacked<kBytes>(k) - lead; });
     }
 
     [[gnu::always_inline]] void put(__m512i symbols) noexcept {

@@ -24,6 +24,14 @@ inline __m512i indices(F f) noexcept {
     return _mm512_load_si512(index);
 }
 
+// Which of 64 bytes of a plane goes to byte k, so that unpacking kBytes planes within each 16 bytes makes elements in
+// order.
+template <unsigned kBytes>
+constexpr unsigned unpacked(unsigned k) noexcept {
+    constexpr unsigned kPart = 16 / kBytes;
+    return k % 16 / kPart * (64 / kBytes) + k / 16 * kPart + k % kPart;
+}
+
 }  // namespace
 }  // namespace qc
 

@@ -236,9 +236,8 @@ def test_few_outliers_take_no_bit_of_all_symbols(isa):
     w = normal(2**18) * 3
     w[[7, 200_000]] = [90, -1000]
     blob = qcodec.encode(w, "trellis(states=8, step=1.0)")
-    assert (
-        chunk_of(blob)[1] == 6
-    )  # 5 sigma are 15 levels and one to spare; both outliers are patches
+    # 5 sigma are 15 levels and one to spare; both outliers are patches.
+    assert chunk_of(blob)[1] == 6
     assert np.abs(qcodec.decode(blob) - w)[[7, 200_000]].tolist() == [0, 0]
     w[[8, 9]] = 100  # one more than one of 2^17 may be
     assert chunk_of(qcodec.encode(w, "trellis(states=8, step=1.0)"))[1] == 8
