@@ -50,14 +50,18 @@ public:
     void put(std::uint32_t value, unsigned count) noexcept {
         hold_ |= static_cast<std::uint64_t>(value) << held_;
         held_ += count;
-        for (; held_ >= 8; held_ -= 8, hold_ >>= 8) out_[n_++] = static_cast<std::uint8_t>(hold_);
+        if (held_ < 32) return;
+        store(out_ + n_, static_cast<std::uint32_t>(hold_));
+        n_ += 4;
+        held_ -= 32;
+        hold_ >>= 32;
     }
 
     // Pads the last byte with zeros; returns the bytes written.
     std::size_t finish() noexcept {
-        if (held_ > 0) out_[n_++] = static_cast<std::uint8_t>(hold_);
-        hold_ = 0;
-        held_ = 0;
+        for (; held_ > 0; held_ = held_ < 8 ? 0 : held_ - 8, hold_ >>= 8) {
+            out_[n_++] = static_cast<std::uint8_t>(hold_);
+        }
         return n_;
     }
 

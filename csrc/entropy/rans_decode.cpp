@@ -37,34 +37,41 @@ const DecodeKernel* pick_kernel(unsigned lanes, bool along_trellis) noexcept {
     return &kDecodePortable;
 }
 
-Status open_escapes(Stream& s, ByteReader& in, unsigned symbol_bits) noexcept {
+// The list of escaped symbols, and how many bytes the escapes take.
+//   ranked   the bits above the number of tables: FORMAT.md, "rans", Ranked escapes
+Status open_escapes(Stream& s, ByteReader& in, unsigned symbol_bits, unsigned ranked, std::uint64_t& bytes) noexcept {
     std::uint64_t n = 0;
     QC_TRY(in.varint(n, "rans: number of escapes"));
     if (n > s.count) return corrupt("rans: more escapes than symbols", in.at());
     s.escapes_unread = static_cast<std::size_t>(n);
-    s.escapes_read = 0;
+    s.escape_at = 0;
     s.escape = s.escapes_end = s.escapes;
-    s.escape_width = 0;
-    s.escape_plain = false;
-    if (n == 0) return kOkStatus;
+    bytes = 0;
+    if (n == 0) return ranked == 0 ? kOkStatus : corrupt("rans: ranked escapes, but there are none", 2);
     std::uint8_t size = 0;
     QC_TRY(in.get(size, "rans: list of escaped symbols"));
-    s.escape_plain = size == 0;
     s.symbol_bits = symbol_bits;
     s.escape_list_size = size;
-    s.escape_width = s.escape_plain ? 8 : width_of(size);
+    s.escape_code = ranked != 0 ? EscapeCode::kRanked : size == 0 ? EscapeCode::kByte : EscapeCode::kPlace;
+    s.escape_width = ranked != 0 ? ranked >> 1 : size == 0 ? 8 : width_of(size);
+    if (ranked != 0 && (size == 0 || (size - 1u) >> s.escape_width > kMostRankedOnes)) {
+        return corrupt("rans: list of ranked escapes empty or too long", in.at() - 1);
+    }
     unsigned after = 0;
+    bool listed[256] = {};
     for (unsigned k = 0; k < size; ++k) {
         std::uint8_t symbol = 0;
         QC_TRY(in.get(symbol, "rans: list of escaped symbols"));
-        if (symbol < after || symbol >> symbol_bits != 0) {
+        if (symbol < after || symbol >> symbol_bits != 0 || listed[symbol]) {
             return corrupt("rans: list of escaped symbols out of order or range", in.at() - 1);
         }
-        after = symbol + 1u;
+        listed[symbol] = true;
+        if (ranked == 0) after = symbol;
         s.escape_list[k] = static_cast<std::uint8_t>(symbol << s.raw_bits);
     }
     std::memset(s.escape_list + size, 0, sizeof s.escape_list - size);
-    return kOkStatus;
+    bytes = bytes_for_bits(n * s.escape_width);
+    return ranked != 0 ? in.varint(bytes, "rans: bytes of the escapes") : kOkStatus;
 }
 
 Status open_tables(Stream& s, ByteReader& in, std::span<const std::uint8_t> payload,
@@ -102,39 +109,71 @@ Status open_tables(Stream& s, ByteReader& in, std::span<const std::uint8_t> payl
     return kOkStatus;
 }
 
+// Eight bytes of escape_bits, or what is there of them, from where the bit `at` is in the first.
+std::uint64_t window_at(std::span<const std::uint8_t> bits, std::size_t at) noexcept {
+    const std::size_t byte = at / 8;
+    if (byte + 8 <= bits.size()) return load<std::uint64_t>(bits.data() + byte) >> at % 8;
+    std::uint64_t window = 0;
+    if (byte < bits.size()) std::memcpy(&window, bits.data() + byte, bits.size() - byte);
+    return window >> at % 8;
+}
+
+// n places of the list, as symbols; false where one is out of range.
+template <bool kRanked>
+bool read_places(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
+    constexpr unsigned kWindow = 57;  // bits that are there wherever a window begins
+    const unsigned width = s.escape_width;
+    const unsigned size = s.escape_list_size;
+    const std::uint64_t mask = (std::uint64_t{1} << width) - 1;
+    std::uint8_t* const end = out + n;
+    unsigned wrong = 0;
+    while (out < end) {
+        std::uint64_t window = window_at(s.escape_bits, s.escape_at);
+        unsigned used = 0;
+        while (out < end) {
+            const auto stop = kRanked ? static_cast<unsigned>(std::countr_one(window)) : 0;
+            const unsigned ones = stop & kMostRankedOnes;
+            const unsigned length = width + (kRanked ? ones + 1 : 0);
+            if (used + length > kWindow) break;
+            const auto place = static_cast<unsigned>(ones << width | (window >> (length - width) & mask));
+            *out++ = s.escape_list[place & 0xFF];
+            wrong |= static_cast<unsigned>(place >= size) | static_cast<unsigned>(stop != ones);
+            window >>= length;
+            used += length;
+        }
+        s.escape_at += used;
+    }
+    return wrong == 0;
+}
+
 // Fills `escapes` up: called where fewer than a block of them wait there.
 Status read_escapes(Stream& s) noexcept {
     const auto waiting = static_cast<std::size_t>(s.escapes_end - s.escape);
     std::memmove(s.escapes, s.escape, waiting);
     const std::size_t n = std::min(kEscapeRoom - waiting, s.escapes_unread);
     std::uint8_t* out = s.escapes + waiting;
-    // Whole groups of eight values end at a byte, except the last.
-    const std::size_t whole = s.escapes_unread == n ? n : n / 8 * 8;
-    const std::size_t first = s.escapes_read * s.escape_width / 8;
-    BitReader bits(s.escape_bits.subspan(first));
-    std::uint8_t wrong = 0;
-    if (s.escape_plain) {
-        const std::uint8_t* in = s.escape_bits.data() + first;
+    bool right = true;
+    if (s.escape_code == EscapeCode::kByte) {
+        const std::uint8_t* in = s.escape_bits.data() + s.escape_at / 8;
         const unsigned raw_bits = s.raw_bits;
         const unsigned symbol_bits = s.symbol_bits;
-        for (std::size_t k = 0; k < whole; ++k) {
+        std::uint8_t wrong = 0;
+        for (std::size_t k = 0; k < n; ++k) {
             out[k] = static_cast<std::uint8_t>(in[k] << raw_bits);
             wrong |= static_cast<std::uint8_t>(in[k] >> symbol_bits);
         }
+        s.escape_at += 8 * n;
+        right = wrong == 0;
     } else {
-        for (std::size_t k = 0; k < whole; ++k) {
-            const std::uint32_t place = bits.get(s.escape_width);
-            out[k] = s.escape_list[place];
-            wrong |= static_cast<std::uint8_t>(place >= s.escape_list_size);
-        }
+        right = s.escape_code == EscapeCode::kRanked ? read_places<true>(s, n, out) : read_places<false>(s, n, out);
     }
-    s.escapes_read += whole;
-    s.escapes_unread -= whole;
+    s.escapes_unread -= n;
     s.escape = s.escapes;
-    s.escapes_end = s.escapes + waiting + whole;
-    if (wrong != 0) return corrupt("rans: escaped symbol out of range");
-    if (s.escapes_unread == 0 && !s.escape_plain && !bits.padding_is_zero()) {
-        return corrupt("rans: padding after the escapes");
+    s.escapes_end = s.escapes + waiting + n;
+    if (!right) return corrupt("rans: escaped symbol out of range");
+    if (s.escapes_unread == 0) {
+        if (bytes_for_bits(s.escape_at) != s.escape_bits.size()) return corrupt("rans: bytes of the escapes");
+        if (window_at(s.escape_bits, s.escape_at) != 0) return corrupt("rans: padding after the escapes");
     }
     return kOkStatus;
 }
@@ -196,10 +235,11 @@ Status open_plain(Stream& s, std::span<const std::uint8_t> payload, std::size_t 
     if ((lanes & 15) > 8 || s.raw_bits >= bits) return corrupt("rans: lanes or raw bits", 1);
     if (form == kTrellisForm && (!trellis::is_memory(s.memory) || bits < 2)) return corrupt("rans: trellis", 1);
     std::memset(s.trellis, 0, sizeof s.trellis);
-    if (tables >= kMaxTables) return corrupt("rans: number of tables", 2);
+    const unsigned ranked = tables / kMaxTables;  // of the escapes: a flag, and above it the width of the low bits
+    if (ranked != 0 && (ranked & 1) == 0) return corrupt("rans: number of tables", 2);
     const unsigned symbol_bits = bits - s.raw_bits;
     s.lanes = 1u << (lanes & 15);
-    s.n_tables = tables + 1u;
+    s.n_tables = tables % kMaxTables + 1u;
     s.count = count;
     s.done = 0;
     s.tile = kMaxCount;
@@ -210,11 +250,11 @@ Status open_plain(Stream& s, std::span<const std::uint8_t> payload, std::size_t 
         if (units == 0) return corrupt("rans: tile of no symbols", in.at() - 1);
         s.tile = units * kTileUnit;
     }
-    QC_TRY(open_escapes(s, in, symbol_bits));
+    std::uint64_t escape_bytes = 0;
+    QC_TRY(open_escapes(s, in, symbol_bits, ranked, escape_bytes));
     QC_TRY(open_tables(s, in, payload, symbol_bits));
     if (s.escapes_unread > 0 && !s.has_escapes) return corrupt("rans: escapes, but no table has one");
-    QC_TRY(in.take(bytes_for_bits(std::uint64_t{s.escapes_unread} * s.escape_width),
-                   s.escape_bits, "rans: escaped symbols"));
+    QC_TRY(in.take(escape_bytes, s.escape_bits, "rans: escaped symbols"));
     std::span<const std::uint8_t> part;
     QC_TRY(in.take(bytes_for_bits(std::uint64_t{count} * s.raw_bits), part, "rans: raw bits"));
     s.raw = part.data();

@@ -25,6 +25,11 @@ inline constexpr unsigned kMostAbreast = 4;
 inline constexpr std::uint8_t kFirstHigh = 1;  // the state that encoding starts from: 256
 inline constexpr std::uint8_t kFirstLow = 0;
 
+// How escaped symbols are stored: in a byte each, or as their places in a list, of one width or shorter in front.
+enum class EscapeCode : std::uint8_t { kByte, kPlace, kRanked };
+inline constexpr unsigned kRankedBit = 0x10;    // in the byte with the number of tables
+inline constexpr unsigned kMostRankedOnes = 31;  // of one place
+
 struct Stream;
 
 struct DecodeKernel {
@@ -78,10 +83,10 @@ struct alignas(64) Stream {
     const std::uint8_t* escapes_end;
     std::span<const std::uint8_t> escape_bits;
     std::size_t escapes_unread;           // not yet in `escapes`
-    std::size_t escapes_read;
-    unsigned escape_width;
+    std::size_t escape_at;                // in escape_bits, in bits
+    EscapeCode escape_code;
+    unsigned escape_width;                // of a place; ranked: of its low bits
     unsigned escape_list_size;
-    bool escape_plain;                    // bytes, not indices of escape_list
     std::size_t payload_bytes;
 };
 

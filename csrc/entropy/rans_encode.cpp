@@ -55,27 +55,73 @@ void peek_counts(std::span<const std::uint8_t> symbols, std::uint32_t* counts) {
 }
 
 struct Escapes {
-    std::size_t n;
+    EscapeCode code;
     unsigned width;
-    bool plain;
+    std::size_t bits;
     unsigned list_size;
     std::uint8_t list[256];
-    std::uint8_t index_of[256];
 };
 
-// Many escapes are stored as bytes: quick to read. Few as indices into a list of those that occur.
+// Many escapes are stored as bytes: quick to read. Few as places in a list of those that occur, the most frequent
+// ones first if that is shorter.
 Escapes plan_escapes(std::span<const std::uint8_t> escapes, std::size_t n_symbols) {
     Escapes e{};
-    e.n = escapes.size();
-    bool seen[256] = {};
-    for (const std::uint8_t symbol : escapes) seen[symbol] = true;
-    for (unsigned s = 0; s < 256; ++s) {
-        e.index_of[s] = static_cast<std::uint8_t>(e.list_size);
-        if (seen[s]) e.list[e.list_size++] = static_cast<std::uint8_t>(s);
+    std::uint32_t counts[256] = {};
+    std::uint32_t every_other[256] = {};
+    for (std::size_t k = 0; k + 2 <= escapes.size(); k += 2) {
+        ++counts[escapes[k]];
+        ++every_other[escapes[k + 1]];
     }
-    e.plain = e.list_size > 128 || e.n > n_symbols / 64 + 256;
-    e.width = e.plain ? 8 : static_cast<unsigned>(std::bit_width(e.list_size - 1));
+    if (escapes.size() % 2 != 0) ++counts[escapes.back()];
+    for (unsigned s = 0; s < 256; ++s) counts[s] += every_other[s];
+    for (unsigned s = 0; s < 256; ++s) {
+        if (counts[s] > 0) e.list[e.list_size++] = static_cast<std::uint8_t>(s);
+    }
+    if (e.list_size > 128 || escapes.size() > n_symbols / 64 + 256) {
+        e = {EscapeCode::kByte, 8, escapes.size() * 8, 0, {}};
+        return e;
+    }
+    e.code = EscapeCode::kPlace;
+    e.width = width_of(e.list_size);
+    e.bits = escapes.size() * e.width;
+    if (e.list_size < 2) return e;
+    constexpr unsigned kMostOnes = 24;  // a code fits into 32 bits
+    static_assert(kMostOnes <= kMostRankedOnes);
+    std::uint8_t ranked[256];
+    std::copy_n(e.list, e.list_size, ranked);
+    std::sort(ranked, ranked + e.list_size,
+              [&](auto a, auto b) { return counts[a] != counts[b] ? counts[a] > counts[b] : a < b; });
+    for (unsigned width = 0; width < 8; ++width) {
+        if ((e.list_size - 1) >> width > kMostOnes) continue;
+        std::size_t bits = 0;
+        for (unsigned r = 0; r < e.list_size; ++r) bits += counts[ranked[r]] * std::size_t{(r >> width) + 1 + width};
+        constexpr std::size_t kLength = 24;  // the field that only ranked escapes need
+        if (bits + (e.code == EscapeCode::kRanked ? 0 : kLength) >= e.bits) continue;
+        e.code = EscapeCode::kRanked;
+        e.width = width;
+        e.bits = bits;
+    }
+    if (e.code == EscapeCode::kRanked) std::copy_n(ranked, e.list_size, e.list);
     return e;
+}
+
+void put_escapes(std::span<const std::uint8_t> escapes, const Escapes& e, std::uint8_t* out) {
+    if (e.code == EscapeCode::kByte) {
+        std::copy(escapes.begin(), escapes.end(), out);
+        return;
+    }
+    std::uint32_t code[256];
+    std::uint8_t length[256];
+    for (unsigned r = 0; r < e.list_size; ++r) {
+        const unsigned symbol = e.list[r];
+        const unsigned front = e.code == EscapeCode::kRanked ? (r >> e.width) + 1 : 0;
+        const unsigned ones = front > 0 ? (1u << (front - 1)) - 1 : 0;
+        code[symbol] = ones | (r & ((1u << e.width) - 1)) << front;
+        length[symbol] = static_cast<std::uint8_t>(front + e.width);
+    }
+    BitWriter packed(out);
+    for (const std::uint8_t symbol : escapes) packed.put(code[symbol], length[symbol]);
+    packed.finish();
 }
 
 // Form without masks of symbols of which a sample has these counts. Uses kCoder2 and kCoder3.
@@ -115,14 +161,15 @@ std::size_t encode_plain(std::span<const std::uint8_t> symbols, const std::uint3
     std::size_t h = 0;
     header[h++] = m.memory > 0 ? kTrellisForm : kPlainForm;
     header[h++] = static_cast<std::uint8_t>(std::countr_zero(job.lanes) | (m.raw_bits + m.memory) << 4);
-    header[h++] = static_cast<std::uint8_t>(m.n_tables - 1);
+    const bool ranked = n_escapes > 0 && escapes.code == EscapeCode::kRanked;
+    header[h++] = static_cast<std::uint8_t>((m.n_tables - 1) | (ranked ? kRankedBit | escapes.width << 5 : 0));
     if (m.n_tables > 1) header[h++] = static_cast<std::uint8_t>(m.tile / kTileUnit);
     h += put_varint(header + h, n_escapes);
     if (n_escapes > 0) {
-        const unsigned size = escapes.plain ? 0 : escapes.list_size;
-        header[h++] = static_cast<std::uint8_t>(size);
-        std::copy_n(escapes.list, size, header + h);
-        h += size;
+        header[h++] = static_cast<std::uint8_t>(escapes.list_size);
+        std::copy_n(escapes.list, escapes.list_size, header + h);
+        h += escapes.list_size;
+        if (ranked) h += put_varint(header + h, bytes_for_bits(escapes.bits));
     }
     BitWriter tables(header + h);
     for (unsigned t = 0; t < m.n_tables; ++t) {
@@ -131,7 +178,7 @@ std::size_t encode_plain(std::span<const std::uint8_t> symbols, const std::uint3
     h += tables.finish();
 
     const std::size_t choice_bytes = m.n_tables > 1 ? bytes_for_bits(tiles * width) : 0;
-    const std::size_t escape_bytes = bytes_for_bits(n_escapes * escapes.width);
+    const std::size_t escape_bytes = bytes_for_bits(escapes.bits);
     const std::size_t raw_bytes = bytes_for_bits(n * m.raw_bits);
     const auto body_bytes = static_cast<std::size_t>(body_end - job.body);
     const std::size_t total =
@@ -146,15 +193,7 @@ std::size_t encode_plain(std::span<const std::uint8_t> symbols, const std::uint3
         for (std::size_t t = 0; t < tiles; ++t) packed.put(coding.choices[t], width);
         at += packed.finish();
     }
-    if (escapes.plain) {
-        std::memcpy(at, job.escapes, n_escapes);
-    } else {
-        BitWriter packed(at);
-        for (std::size_t k = 0; k < n_escapes; ++k) {
-            packed.put(escapes.index_of[job.escapes[k]], escapes.width);
-        }
-        packed.finish();
-    }
+    put_escapes({job.escapes, n_escapes}, escapes, at);
     at += escape_bytes;
     if (m.raw_bits > 0) whole.pack(symbols.data(), n, m.raw_bits, at);
     at += raw_bytes;
@@ -267,7 +306,7 @@ Coding fit_model(std::span<const std::uint8_t> symbols, const std::uint32_t* cou
     const bool all_seen = m.same_index && static_cast<unsigned>(std::popcount(m.seen)) == 1u << bits;
     const CodingRoom room(n, work);
     const std::uint8_t* const index = room.map(symbols, m, !all_seen, m.must_escape);
-    fit_tables(index, n, work, m);
+    if (fit_tables(index, n, work, m, room.choices)) return {index, room.choices};
     if (m.n_tables > 1 || !spare_escapes(index, n, m, room.choices)) choose(index, n, m, room.choices);
     return {index, room.choices};
 }

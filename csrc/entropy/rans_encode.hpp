@@ -32,12 +32,14 @@ struct alignas(64) EncodeTable {
 
 struct Model {
     unsigned symbol_bits;              // of a symbol without its raw bits
+    unsigned escape_bits;              // about what an escape takes beyond its slot
     unsigned raw_bits;
     unsigned memory;                   // of the trellis that the symbols follow; else 0
     unsigned n_tables;
     std::size_t tile;
     bool same_index;                   // index plane = symbols
     bool must_escape;                  // symbols without an index occur
+    bool patient;                      // size before speed
     std::uint8_t index_of[256];        // by symbol; kUnseen marks those without an index
     std::uint8_t symbol_of[kEntries];  // by index, without raw bits
     std::uint64_t seen;                // indices with a symbol; below bit 63
@@ -97,8 +99,8 @@ constexpr unsigned width_of(unsigned values) noexcept {
     return values < 2 ? 0 : static_cast<unsigned>(std::bit_width(values - 1));
 }
 
-// What an escape takes beyond its slot.
-unsigned escape_bits(const Model& model);
+// What an escape takes beyond its slot, about, where so many of the symbols have no index.
+unsigned about_escape_bits(unsigned symbol_bits, std::uint64_t without_index, std::uint64_t total);
 
 // Frequencies by index for symbols with these counts, index 63 for the escape. Keeps what is seen and worth a slot;
 // goes without an escape where nothing needs one and that is smaller.
@@ -108,9 +110,10 @@ std::uint64_t fit_frequencies(const Model& model, const std::uint32_t* counts, s
 // Chooses raw bits and indices for symbols of which a sample has these counts.
 void plan_index(const std::uint32_t* counts, unsigned bits, unsigned memory, Model& model);
 
-// Finds tables for an index plane: all of `model` that plan_index and must_escape leave open.
+// Finds tables for an index plane: all of `model` that plan_index and must_escape leave open. A patient search that
+// ends with several also chooses the table of each tile, and returns true.
 //   scratch   kCoder3
-void fit_tables(const std::uint8_t* index, std::size_t n, Workspace&, Model& model);
+bool fit_tables(const std::uint8_t* index, std::size_t n, Workspace&, Model& model, std::uint8_t* choices);
 
 // Lanes of a stream of about so many bits, least .. most. The states cost two bytes a lane, about 1.5 of them for
 // nothing: at most 0.6 % of the stream.

@@ -5,10 +5,16 @@
 #include "entropy/rans_encode.hpp"
 
 namespace qc::rans {
+namespace {
 
-unsigned escape_bits(const Model& m) {
-    const auto seen = static_cast<unsigned>(std::popcount(m.seen));
-    return std::min(m.symbol_bits, m.must_escape ? m.symbol_bits : width_of(seen));
+// Of so many escapes each is stored in a byte (plan_escapes).
+bool are_many(std::uint64_t escapes, std::uint64_t total) { return escapes > total / 64; }
+
+}  // namespace
+
+unsigned about_escape_bits(unsigned symbol_bits, std::uint64_t without_index, std::uint64_t total) {
+    constexpr unsigned kRanked = 3;
+    return std::min(symbol_bits, are_many(without_index, total) ? 8 : kRanked);
 }
 
 namespace {
@@ -35,80 +41,110 @@ std::uint64_t worth_a_slot(const std::uint32_t* counts, std::uint64_t seen, std:
             grouped[kEscape] += grouped[e];
         }
     }
+    if (escape_bits < 8 && are_many(grouped[kEscape], total)) return worth_a_slot(counts, seen, all, 8, grouped);
     return kept;
 }
 
-// What symbols with these counts take in all, in units of 2^-16 bit.
-std::uint64_t total_cost(const std::uint8_t* freq, const std::uint32_t* counts, std::uint64_t kept,
-                         unsigned escape_bits) {
+// What the slots of symbols with these counts take in all, in units of 2^-16 bit.
+std::uint64_t slots_cost(const std::uint8_t* freq, const std::uint32_t* counts, std::uint64_t used) {
     std::uint64_t sum = 0;
-    for (std::uint64_t k = kept; k != 0; k &= k - 1) {
-        const auto e = static_cast<unsigned>(std::countr_zero(k));
+    for (; used != 0; used &= used - 1) {
+        const auto e = static_cast<unsigned>(std::countr_zero(used));
         sum += std::uint64_t{counts[e]} * cost_q16(freq[e]);
-        if (e == kEscape) sum += std::uint64_t{counts[e]} * escape_bits * kOneBit;
     }
     return sum;
+}
+
+// What the escaped ones of these symbols take beyond their slots, in units of 2^-16 bit: many are stored in bytes,
+// others by rank (plan_escapes); those that have no index are taken to cost all of their bits.
+std::uint64_t escapes_cost(const Model& m, const std::uint32_t* counts, std::uint64_t kept) {
+    std::uint32_t rare[kEntries];
+    unsigned n = 0;
+    std::uint64_t escapes = 0;
+    std::uint64_t total = 0;
+    for (unsigned e = 0; e < kEntries; ++e) {
+        total += counts[e];
+        if ((kept >> e & 1) != 0 || counts[e] == 0) continue;
+        escapes += counts[e];
+        if (e != kEscape) rare[n++] = counts[e];
+    }
+    if (are_many(escapes, total)) return escapes * 8 * kOneBit;
+    std::sort(rare, rare + n, std::greater<>());
+    std::uint64_t least = ~std::uint64_t{0};
+    for (unsigned width = 1; width < 4; ++width) {
+        std::uint64_t bits = 0;
+        for (unsigned r = 0; r < n; ++r) bits += rare[r] * std::uint64_t{(r >> width) + 1 + width};
+        least = std::min(least, bits);
+    }
+    return (least + std::uint64_t{counts[kEscape]} * m.symbol_bits) * kOneBit;
 }
 
 // Frequencies by index for symbols with these counts, index 63 for the escape. Keeps what is seen
 // and worth a slot; goes without an escape where nothing needs one and that is smaller.
 //   returns   bits in units of 2^-16
-std::uint64_t fit_context(const std::uint32_t* counts, std::uint64_t seen, bool must_escape,
-                              unsigned escape_bits, std::uint8_t* freq) {
+std::uint64_t fit_context(const Model& m, const std::uint32_t* counts, std::uint8_t* freq) {
     std::uint32_t grouped[kEntries];
-    const std::uint64_t kept = worth_a_slot(counts, seen, ~std::uint64_t{0}, escape_bits, grouped);
     std::uint64_t best = ~std::uint64_t{0};
-    std::fill_n(freq, kEntries, std::uint8_t{0});
-    if (kept != seen || must_escape || std::popcount(kept) < 2) {
-        normalise(grouped, kept | kOther, kTotal, freq);
-        best = total_cost(freq, grouped, kept | kOther, escape_bits);
-    }
-    if (!must_escape && std::popcount(seen) >= 2) {
-        std::uint8_t all[kEntries] = {};
-        normalise(counts, seen, kTotal, all);
-        const std::uint64_t bits = total_cost(all, counts, seen, escape_bits);
-        if (bits < best) {
-            best = bits;
-            std::copy_n(all, kEntries, freq);
+    const auto attempt = [&](const std::uint32_t* counted, std::uint64_t used, std::uint64_t escaped) {
+        std::uint8_t made[kEntries] = {};
+        normalise(counted, used, kTotal, made);
+        const std::uint64_t bits = slots_cost(made, counted, used) + escaped;
+        if (bits >= best) return;
+        best = bits;
+        std::copy_n(made, kEntries, freq);
+    };
+    std::uint64_t before = 0;
+    for (unsigned bits = m.escape_bits; bits + 2 > m.escape_bits; --bits) {
+        const std::uint64_t kept = worth_a_slot(counts, m.seen, ~std::uint64_t{0}, bits, grouped);
+        if (kept == before) break;
+        before = kept;
+        if (kept != m.seen || m.must_escape || std::popcount(kept) < 2) {
+            attempt(grouped, kept | kOther, escapes_cost(m, counts, kept));
         }
+        if (bits == 0 || !m.patient) break;
     }
+    if (!m.must_escape && std::popcount(m.seen) >= 2) attempt(counts, m.seen, 0);
     return best;
 }
 
 // The same for two contexts, which have one frequency of the escape in common.
-std::uint64_t fit_contexts(const std::uint32_t* counts, std::uint64_t seen, std::uint64_t odd, bool must_escape,
-                           unsigned escape_bits, std::uint8_t* freq) {
+std::uint64_t fit_contexts(const Model& m, const std::uint32_t* counts, std::uint8_t* freq) {
     std::uint32_t grouped[2][kEntries];
-    const std::uint64_t kept[2] = {worth_a_slot(counts, seen & ~odd, ~odd, escape_bits, grouped[0]),
-                                   worth_a_slot(counts, seen & odd, odd & ~kOther, escape_bits, grouped[1])};
     std::uint64_t best = ~std::uint64_t{0};
-    const auto attempt = [&](unsigned escapes, const std::uint64_t* used, const auto& counted) {
+    const auto attempt = [&](unsigned escapes, const std::uint64_t* used, const auto& counted, std::uint64_t escaped) {
         std::uint8_t made[kEntries] = {};
         made[kEscape] = static_cast<std::uint8_t>(escapes);
-        std::uint64_t bits = 0;
+        std::uint64_t bits = escaped;
         for (unsigned c = 0; c < 2; ++c) {
             normalise(counted(c), used[c], kTotal - escapes, made);
-            bits += total_cost(made, counted(c), used[c] | (escapes > 0 ? kOther : 0), escape_bits);
+            bits += slots_cost(made, counted(c), used[c] | (escapes > 0 ? kOther : 0));
         }
-        if (bits < best) {
-            best = bits;
-            std::copy_n(made, kEntries, freq);
-        }
+        if (bits >= best) return;
+        best = bits;
+        std::copy_n(made, kEntries, freq);
     };
-    const std::uint64_t wanted[2] = {seen & ~odd, seen & odd};
+    const std::uint64_t wanted[2] = {m.seen & ~m.odd, m.seen & m.odd};
     const bool two_each = std::popcount(wanted[0]) >= 2 && std::popcount(wanted[1]) >= 2;
-    if (!must_escape && two_each) attempt(0, wanted, [&](unsigned) { return counts; });
-    if (must_escape || !two_each || (kept[0] | kept[1]) != seen) {
+    if (!m.must_escape && two_each) attempt(0, wanted, [&](unsigned) { return counts; }, 0);
+    std::uint64_t before = 0;
+    for (unsigned bits = m.escape_bits; bits + 2 > m.escape_bits; --bits) {
+        const std::uint64_t kept[2] = {worth_a_slot(counts, wanted[0], ~m.odd, bits, grouped[0]),
+                                       worth_a_slot(counts, wanted[1], m.odd & ~kOther, bits, grouped[1])};
+        const std::uint64_t both = kept[0] | kept[1];
+        if (both == before || (!m.must_escape && two_each && both == m.seen)) break;
+        before = both;
         std::uint64_t rare = 0;
         std::uint64_t total = 1;
         for (unsigned c = 0; c < 2; ++c) {
             rare += grouped[c][kEscape];
             for (std::uint64_t k = kept[c] | kOther; k != 0; k &= k - 1) total += grouped[c][std::countr_zero(k)];
         }
+        const std::uint64_t escaped = escapes_cost(m, counts, both);
         const auto share = static_cast<unsigned>(rare * kTotal / total);
         for (unsigned f = std::max(share, 1u); f <= share + 1; ++f) {
-            attempt(std::min(f, kTotal / 2), kept, [&](unsigned c) { return grouped[c]; });
+            attempt(std::min(f, kTotal / 2), kept, [&](unsigned c) { return grouped[c]; }, escaped);
         }
+        if (bits == 0 || !m.patient) break;
     }
     return best;
 }
@@ -116,8 +152,7 @@ std::uint64_t fit_contexts(const std::uint32_t* counts, std::uint64_t seen, std:
 }  // namespace
 
 std::uint64_t fit_frequencies(const Model& m, const std::uint32_t* counts, std::uint8_t* freq) {
-    return m.memory > 0 ? fit_contexts(counts, m.seen, m.odd, m.must_escape, escape_bits(m), freq)
-                        : fit_context(counts, m.seen, m.must_escape, escape_bits(m), freq);
+    return m.memory > 0 ? fit_contexts(m, counts, freq) : fit_context(m, counts, freq);
 }
 
 }  // namespace qc::rans

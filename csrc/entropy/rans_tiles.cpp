@@ -167,6 +167,19 @@ void sort_tiles(const Sample& s, const std::uint32_t* all, unsigned rare_bits) {
     std::sort(s.order, s.order + s.tiles);
 }
 
+void sort_between_two(const Sample& s, unsigned rare_bits, unsigned rounds) {
+    GroupCounts sums;
+    if (group_tiles(s, 2, rare_bits, rounds, sums) < 2) return;
+    Costs costs;
+    for (unsigned g = 0; g < 2; ++g) ideal_costs(s, sums[g], rare_bits, g, costs);
+    constexpr std::int64_t kMiddle = std::int64_t{1} << 31;
+    for (std::size_t t = 0; t < s.tiles; ++t) {
+        const std::int64_t between = kMiddle + tile_cost(s, t, costs, 0) - tile_cost(s, t, costs, 1);
+        s.order[t] = static_cast<std::uint64_t>(between) << 32 | t;
+    }
+    std::sort(s.order, s.order + s.tiles);
+}
+
 unsigned group_tiles(const Sample& s, unsigned groups, unsigned rare_bits, unsigned rounds, GroupCounts& sums) {
     std::memset(sums, 0, sizeof sums);
     for (std::size_t k = 0; k < s.tiles; ++k) {
@@ -191,6 +204,17 @@ unsigned group_tiles(const Sample& s, unsigned groups, unsigned rare_bits, unsig
         groups = drop_empty(s, groups, sums);
     }
     return groups;
+}
+
+unsigned regroup_tiles(const Sample& s, unsigned groups, const std::uint32_t (*costs)[kEntries], GroupCounts& sums) {
+    Costs scaled{};
+    for (unsigned g = 0; g < groups; ++g) {
+        for (unsigned e = 0; e < s.width; ++e) scaled.at(g, e) = static_cast<std::int16_t>(costs[g][e] >> 8);
+    }
+    nearest_groups.pick()(s, scaled, groups, s.group);
+    std::memset(sums, 0, sizeof sums);
+    for (std::size_t t = 0; t < s.tiles; ++t) add_tile<1>(s, t, sums[s.group[t]]);
+    return drop_empty(s, groups, sums);
 }
 
 }  // namespace qc::rans

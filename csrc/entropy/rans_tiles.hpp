@@ -49,7 +49,16 @@ void sum_tiles(const Sample& s, std::uint32_t* sums);
 // than a slot does.
 void sort_tiles(const Sample& s, const std::uint32_t* all, unsigned rare_bits);
 
+// Orders the tiles by which of two groups they are like: families of distributions along one parameter come in its
+// order, also where their costs under one table are alike (means of both signs).
+//   requires  sort_tiles
+void sort_between_two(const Sample& s, unsigned rare_bits, unsigned rounds);
+
 // k-means, from `groups` quantiles of the sorted tiles. Leaves the groups' counts; returns their number.
 unsigned group_tiles(const Sample& s, unsigned groups, unsigned rare_bits, unsigned rounds, GroupCounts& sums);
+
+// Moves every tile to the group whose table codes it in the least bits: costs[group][index] in 2^-16 bit, below 32
+// bits. Leaves the groups' counts; returns their number.
+unsigned regroup_tiles(const Sample& s, unsigned groups, const std::uint32_t (*costs)[kEntries], GroupCounts& sums);
 
 }  // namespace qc::rans

@@ -227,7 +227,7 @@ BAD_STREAMS = {
         if memory not in MEMORIES
     },
     "512 lanes": (example(header="02 39 00"), CORRUPT),
-    "17 tables": (example(header="02 31 10 01"), CORRUPT),
+    "order of escapes that are not ranked": (example(header="02 31 20"), CORRUPT),
     "13 escapes of 12 symbols": (example(escapes="0d 01 07"), CORRUPT),
     "no escapes": (example(escapes="00"), CORRUPT),
     "an escape left": (example(escapes="02 01 07"), CORRUPT),

@@ -6,93 +6,10 @@ the encoder of the kernels does not choose. Its streams are valid, but not those
 """
 
 import numpy as np
+from entropy.twin_bits import BadStreamError, Bits, BitsOut, Bytes, varint
 
 ESCAPE = -1  # stands for the escape among the symbols of a table
 TRELLISES = {3: (5, 2), 5: (18, 4), 7: (78, 43)}  # a and b of each memory
-
-
-class BadStreamError(ValueError):
-    """The stream breaks a rule of the page."""
-
-
-class Bytes:
-    def __init__(self, data):
-        self.data, self.at = bytes(data), 0
-
-    def take(self, n):
-        if self.at + n > len(self.data):
-            raise BadStreamError("truncated")
-        self.at += n
-        return self.data[self.at - n : self.at]
-
-    def u8(self):
-        return self.take(1)[0]
-
-    def varint(self):
-        value = 0
-        for k in range(9):
-            byte = self.u8()
-            value |= (byte & 0x7F) << (7 * k)
-            if byte < 0x80:
-                if byte == 0 and k > 0:
-                    raise BadStreamError("varint not in its shortest form")
-                return value
-        raise BadStreamError("varint too long")
-
-
-class Bits:
-    """Reads a bit string that begins where ``source`` stands."""
-
-    def __init__(self, source):
-        self.source, self.byte, self.left = source, 0, 0
-
-    def get(self, n):
-        value = 0
-        for k in range(n):
-            if self.left == 0:
-                self.byte, self.left = self.source.u8(), 8
-            value |= (self.byte & 1) << k
-            self.byte >>= 1
-            self.left -= 1
-        return value
-
-    def gamma(self):
-        zeros = 0
-        while self.get(1) == 0:
-            zeros += 1
-            if zeros > 8:
-                raise BadStreamError("gamma code too large")
-        return (1 << zeros) + self.get(zeros)
-
-    def end(self):
-        if self.byte != 0:
-            raise BadStreamError("padding is not zero")
-
-
-class BitsOut:
-    def __init__(self):
-        self.value, self.n = 0, 0
-
-    def put(self, value, n):
-        assert 0 <= value < 1 << n
-        self.value |= value << self.n
-        self.n += n
-
-    def gamma(self, value):
-        k = value.bit_length() - 1
-        self.put(1 << k, k + 1)
-        self.put(value - (1 << k), k)
-
-    def bytes(self):
-        return self.value.to_bytes((self.n + 7) // 8, "little")
-
-
-def varint(value):
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes(out) + bytes([value])
 
 
 def width_for(n):
@@ -211,13 +128,14 @@ def decode_plain(payload, count, bits, forms=(0,)):
     form = source.u8()
     if form not in forms:
         raise BadStreamError("form")
-    packed, n_tables = source.u8(), source.u8() + 1
+    packed, tables = source.u8(), source.u8()
     log_lanes, raw, memory = packed & 15, packed >> 4, 0
+    n_tables, ranked, order = (tables & 15) + 1, tables >> 4 & 1, tables >> 5
     if form == 2:
         raw, memory = 0, packed >> 4
         if memory not in TRELLISES or bits < 2:
             raise BadStreamError("trellis")
-    if log_lanes > 8 or raw >= bits or n_tables > 16:
+    if log_lanes > 8 or raw >= bits or (order > 0 and not ranked):
         raise BadStreamError("header")
     lanes, b = 1 << log_lanes, bits - raw
     tile = 256 * source.u8() if n_tables > 1 else 1 << 20
@@ -227,8 +145,12 @@ def decode_plain(payload, count, bits, forms=(0,)):
     if n_escapes > count:
         raise BadStreamError("escapes")
     listed = list(source.take(source.u8())) if n_escapes > 0 else []
-    if any(s >> b for s in listed) or listed != sorted(set(listed)):
+    in_order = len(set(listed)) == len(listed) if ranked else listed == sorted(set(listed))
+    if any(s >> b for s in listed) or not in_order:
         raise BadStreamError("list of escapes")
+    if ranked and (not listed or len(listed) - 1 >> order > 31):
+        raise BadStreamError("list of ranked escapes")
+    escape_bytes = source.varint() if ranked else None
 
     string = Bits(source)
     tables = [read_table(string, b, memory) for _ in range(n_tables)]
@@ -242,9 +164,11 @@ def decode_plain(payload, count, bits, forms=(0,)):
         string.end()
         if max(choices) >= n_tables:
             raise BadStreamError("choice of a table")
-    string = Bits(source)
+    string, before = Bits(source), source.at
     if listed:
-        places = [string.get(width_for(len(listed))) for _ in range(n_escapes)]
+        width = width_for(len(listed))
+        get = (lambda: string.rice(order)) if ranked else lambda: string.get(width)
+        places = [get() for _ in range(n_escapes)]
         if max(places) >= len(listed):
             raise BadStreamError("place in the list")
         escapes = [listed[k] for k in places]
@@ -253,6 +177,8 @@ def decode_plain(payload, count, bits, forms=(0,)):
         if any(s >> b for s in escapes):
             raise BadStreamError("escaped symbol")
     string.end()
+    if ranked and source.at - before != escape_bytes:
+        raise BadStreamError("bytes of the escapes")
     string = Bits(source)
     low_bits = [string.get(raw) for _ in range(count)] if raw > 0 else [0] * count
     string.end()
@@ -323,11 +249,12 @@ def walk(symbols, lanes, memory):
 
 def encode(
     symbols, bits, *, lanes=4, raw=0, n_tables=1, tile=256, keep=63, escape=False, listed=True,
-    memory=0, tables=None,
+    memory=0, tables=None, ranked=None,
 ):  # fmt: skip
     """Plain form, or along a trellis of this memory, ``keep`` being that of each kind.
 
-    Tiles take tables in turn, fitted unless given; ``listed`` stores escapes by place in a list.
+    Tiles take tables in turn, fitted unless given; ``listed`` stores escapes by place in a list,
+    ``ranked`` by rank, with so many low bits.
     Symbols that are not of the kind that the state wants are escapes.
     """
     symbols = np.asarray(symbols, np.uint8)
@@ -356,14 +283,27 @@ def encode(
     escaped.reverse()
 
     form, high_bits = (2, memory) if memory else (0, raw)
-    out = bytes([form, lanes.bit_length() - 1 | high_bits << 4, n_tables - 1])
+    flags = 0x10 | ranked << 5 if ranked is not None and escaped else 0
+    out = bytes([form, lanes.bit_length() - 1 | high_bits << 4, n_tables - 1 | flags])
     if n_tables > 1:
         out += bytes([tile // 256])
     out += varint(len(escaped))
     names = sorted(set(escaped))
+    if flags:
+        names.sort(key=lambda s: -escaped.count(s))
+    string = BitsOut()
     if escaped:
         names = names if listed and len(names) < 256 else []
         out += bytes([len(names)]) + bytes(names)
+        for s in escaped:
+            if flags:
+                string.put((1 << (names.index(s) >> ranked)) - 1, (names.index(s) >> ranked) + 1)
+                string.put(names.index(s) & (1 << ranked) - 1, ranked)
+            else:
+                string.put(names.index(s) if names else s, width_for(len(names)) if names else 8)
+    escape_bytes = string.bytes()
+    if flags:
+        out += varint(len(escape_bytes))
     string = BitsOut()
     for pair in tables:
         write_table(string, pair, b)
@@ -371,11 +311,7 @@ def encode(
     string = BitsOut()
     for choice in choices if n_tables > 1 else []:
         string.put(choice, width_for(n_tables))
-    out += string.bytes()
-    string = BitsOut()
-    for s in escaped:
-        string.put(names.index(s) if names else s, width_for(len(names)) if names else 8)
-    out += string.bytes()
+    out += string.bytes() + escape_bytes
     string = BitsOut()
     for s in symbols if raw else []:
         string.put(int(s) & ((1 << raw) - 1), raw)
