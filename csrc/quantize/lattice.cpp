@@ -120,12 +120,12 @@ Status open_escapes(State& s, Workspace& workspace) noexcept {
 Status start(const TensorSpec& t, State& s, const ChunkState& state, const std::uint8_t* const* planes,
              Workspace& workspace) noexcept {
     // A second reading of the section knows no lengths yet.
+    const bool measured = s.length[0] > 0;
     ChunkState again = state;
-    std::fill_n(s.length, kMaxStreams, std::size_t{0});
     for (unsigned k = 0; k < s.form.streams; ++k) {
         std::size_t count = 0;
         unsigned bits = 0;
-        QC_TRY(next_plane(t, {}, again, k, planes, count, bits));
+        if (!measured) QC_TRY(next_plane(t, {}, again, k, planes, count, bits));
         s.streams[k] = {planes[k], k < s.form.bit_streams ? 0 : 1 << (s.width[k] - 1), {}, nullptr};
         if (s.width[k] == 8 && s.escapes[k] == 0 &&
             std::memchr(planes[k], 0, s.length[k]) != nullptr) {
@@ -141,7 +141,9 @@ Status start(const TensorSpec& t, State& s, const ChunkState& state, const std::
         s.cursors.free[1] = 7 * (s.vectors - odd);
     }
     std::size_t counts[kMaxClasses] = {};
-    merge_of(kind_of(t)).count(s, counts);
+    const Merge& merge = merge_of(kind_of(t), s);
+    if (merge.place != nullptr) merge.place(s, workspace);
+    merge.count(s, counts);
     for (unsigned k = 1; k < kMaxClasses; ++k) {
         s.cursors.last[k] = s.cursors.last[k - 1] + counts[k - 1];
     }
@@ -154,7 +156,7 @@ Status next_vectors(const TensorSpec& t, ChunkRange range, State& s, std::size_t
     const std::size_t n = vectors * s.form.dim;
     const std::uint64_t first = range.first + s.cursors.vector * s.form.dim;
     const float factor = t.dither ? 1.0f : s.scale;
-    const Merge& merge = merge_of(kind_of(t));
+    const Merge& merge = merge_of(kind_of(t), s);
     // Escapes are few: where some are, vectors are merged once more.
     const std::size_t most = s.escaping ? kGroup / s.form.dim : vectors;
     for (std::size_t v = 0; v < vectors; v += most) {
@@ -176,7 +178,7 @@ Status next_vectors(const TensorSpec& t, ChunkRange range, State& s, std::size_t
 }
 
 bool streams(const TensorSpec& t, const ChunkState& state, DType to) noexcept {
-    return to == DType::kF32 && !t.dither && !state_of(state).escaping && merge_of(kind_of(t)).streams;
+    return to == DType::kF32 && !t.dither && !state_of(state).escaping && merge_of(kind_of(t), state_of(state)).streams;
 }
 
 Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,

@@ -82,6 +82,9 @@ struct State {
         return false;
     }
 
+    std::uint8_t* points;                   // coordinates in bytes, where a Merge places them first
+    std::uint8_t* last_classes;
+
     std::size_t n_left;                     // elements of the last vector that the last call had no room for
     float left[kMaxDim];
 };
@@ -98,9 +101,11 @@ struct Merge {
     MergeFn next;
     CountFn count;
     bool streams;  // where it is asked to
+    bool (*takes)(const State&) noexcept = nullptr;    // if null, all
+    void (*place)(State&, Workspace&) = nullptr;       // before `count`, if not null
 };
 
-const Merge& merge_of(Kind kind) noexcept;       // of the active instruction set
+const Merge& merge_of(Kind kind, const State&) noexcept;  // of the active instruction set
 extern const Merge kMergePortable[5];
 #if QC_X86
 extern const Merge kMergeAvx2[5];  // null where the level below is used
@@ -127,6 +132,8 @@ bool merge_escapes(Kind kind, const State&, const Cursors& begin, const Cursors&
 
 // Bit i of entry m: coordinate i of the codeword of the Golay code that begins with the twelve bits m.
 const std::uint32_t* golay_words() noexcept;
+// How many of the first 23 bits of such a codeword are 1.
+const std::uint8_t* golay_weights() noexcept;
 
 // x[i] -= u[i] for whole vectors that begin with element `first` of the tensor.
 void subtract_dither(Kind kind, std::uint64_t seed, std::uint64_t first, std::size_t vectors, float* x);

@@ -1,7 +1,7 @@
-// quantize/lattice_leech_avx512.cpp - points of the Leech lattice in float32, two vectors to a register.
+// quantize/lattice_leech_avx512.cpp - points of the Leech lattice in float32, by way of bytes.
 //
-// What is chosen by a class that follows from parities would wait for them, and cursors in memory for each other. So 64
-// vectors go through three loops: classes, last coordinates of all by class, floats.
+// All vectors get their coordinates but the last, as bytes, and with them the classes of those; then last coordinates and
+// floats are made together. Integers too wide for bytes are left to AVX2.
 #include <algorithm>
 
 #include "quantize/lattice.hpp"
@@ -9,6 +9,7 @@
 #if QC_X86
 #include <immintrin.h>
 
+#include "core/bytes.hpp"
 #include "quantize/lattice_floats_avx512.hpp"
 #include "simd/float_lines.hpp"
 #include "simd/indices_avx512.hpp"
@@ -20,219 +21,195 @@ QC_TARGET("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,bmi,bm
 
 constexpr std::size_t kBatch = 64;  // vectors
 constexpr unsigned kLastClasses = 6;
-constexpr std::uint64_t kVector = 0xFFFFFF;
+constexpr std::uint64_t kVectors[4] = {0, 0xFFFFFF, 0xFFFFFF000000, 0xFFFFFFFFFFFF};  // bits of two vectors
 constexpr std::uint64_t kFree = 0x7FFFFF7FFFFF;
 
-// Bits of the coordinates of two vectors, 24 each.
-struct Pair {
-    std::uint64_t h;
-    std::uint64_t c;
-};
-
-class Pairs {
-public:
-    explicit Pairs(const std::uint8_t* h, const std::uint8_t* c) noexcept : h_(h), c_(c) {}
-
-    [[gnu::always_inline]] Pair at(std::size_t v) const noexcept {
-        const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(c_ + 12 * v));
-        const std::uint32_t m = _mm256_test_epi8_mask(bits, _mm256_set1_epi8(1));
-        return {h_[v] * kVector | h_[v + 1] * (kVector << 24),
-                words_[m & 4095] | std::uint64_t{words_[m >> 12 & 4095]} << 24};
-    }
-
-private:
-    const std::uint32_t* words_ = golay_words();
-    const std::uint8_t* h_;
-    const std::uint8_t* c_;
-};
-
-// Of the last coordinates of both vectors: bytes 0 and 1.
-[[gnu::always_inline]] inline std::uint32_t last_classes(const Pair& x, std::uint64_t odd0, std::uint64_t odd1) noexcept {
-    const std::uint64_t c = x.c & ~x.h;
-    const std::uint64_t first = 3 * odd0 + 2 * (x.h >> 23 & 1) + (c >> 23 & 1);
-    const std::uint64_t second = 3 * odd1 + 2 * (x.h >> 47 & 1) + (c >> 47 & 1);
-    return static_cast<std::uint32_t>(first | second << 8);
+// The twelve bits of each of two vectors.
+[[gnu::always_inline]] inline std::uint32_t twelve_each(const std::uint8_t* c) noexcept {
+    const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(c));
+    return _mm256_test_epi8_mask(bits, _mm256_set1_epi8(1));
 }
 
-// Symbols of a class, some of which are odd: with an odd zero the others stand for odd integers.
-struct Source {
-    const std::uint8_t* next;
-    std::uint64_t flip;
+[[gnu::always_inline]] inline std::uint64_t h_of_batch(const std::uint8_t* h) noexcept {
+    return _mm512_test_epi8_mask(_mm512_loadu_si512(h), _mm512_set1_epi8(1));
+}
 
-    explicit Source(const Stream& s) noexcept
-        : next(s.symbols), flip((s.zero & 1) != 0 ? ~std::uint64_t{0} : 0) {}
-};
+// Coordinates fit a byte: |4z| + 3 below 128, also in the last place, where z = 2m + p. And zeros are even.
+bool takes_leech(const State& s) noexcept {
+    const auto [least, most] = std::minmax({s.width[2], s.width[3], s.width[4]});
+    return !s.escaping && least >= 2 && most <= 6 && s.width[5] <= 5;
+}
 
-// Parities need no order: the symbols of a vector and class are neighbours.
-[[gnu::always_inline]] inline std::size_t odd_symbols(const std::uint8_t* symbols, std::size_t n) noexcept {
-    const __m256i y = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(symbols));
-    return ones(_bzhi_u32(_mm256_test_epi8_mask(y, _mm256_set1_epi8(1)), static_cast<unsigned>(n)));
+// What a coordinate has beside four times its symbol: of class k.
+__m512i beside(const State& s, unsigned k) noexcept {
+    constexpr std::int32_t kAbove[3] = {0, 2, 1};  // 2c, or h
+    return _mm512_set1_epi8(static_cast<char>(kAbove[k] - 4 * s.streams[2 + k].zero));
+}
+
+// What last coordinates are: above the class whether they are negated.
+constexpr unsigned kNegated = 8;
+
+[[gnu::always_inline]] inline __m512i classes(std::uint64_t odd, std::uint64_t h, std::uint64_t c) noexcept {
+    __m512i all = _mm512_maskz_set1_epi8(odd, 3);
+    all = _mm512_mask_add_epi8(all, h, all, _mm512_set1_epi8(2));
+    all = _mm512_mask_add_epi8(all, c & ~h, all, _mm512_set1_epi8(1));
+    return _mm512_mask_add_epi8(all, c & h, all, _mm512_set1_epi8(kNegated));
+}
+
+// Bits of last coordinates: the top ones of the third and sixth byte of eight.
+[[gnu::always_inline]] inline std::uint64_t last_bits(const std::uint64_t (&words)[kBatch / 2]) noexcept {
+    const __m512i index = indices([](unsigned k) { return k / 2 % 16 * 8 + 2 + k % 2 * 3; });
+    const __m512i front = _mm512_permutex2var_epi8(_mm512_load_si512(words), index, _mm512_load_si512(words + 8));
+    const __m512i back = _mm512_permutex2var_epi8(_mm512_load_si512(words + 16), index, _mm512_load_si512(words + 24));
+    return _mm512_movepi8_mask(_mm512_shuffle_i64x2(front, back, 0x44));
+}
+
+// All coordinates but the last of each vector, and which class those have. With h and c both 1 a coordinate is negated:
+// h + 2c + 4(-1 - y) = -(4y + 1).
+void place_leech(State& s, Workspace& workspace) {
+    const std::size_t vectors = s.vectors;
+    const std::size_t room = 24 * vectors + 64;
+    s.points = workspace.get(Workspace::kGather, room + vectors + kBatch);
+    s.last_classes = s.points + room;
+    const std::uint8_t* c = s.streams[1].symbols;
+    const std::uint8_t* next[3] = {s.streams[2].symbols, s.streams[3].symbols, s.streams[4].symbols};
+    const __m512i beside0 = beside(s, 0);
+    const __m512i beside1 = beside(s, 1);
+    const __m512i beside2 = beside(s, 2);
+    const std::uint32_t* const golay = golay_words();
+    std::uint8_t* to = s.points;
+    for (std::size_t begin = 0; begin < vectors; begin += kBatch) {
+        const std::uint64_t h_last = h_of_batch(s.streams[0].symbols + begin);
+        alignas(64) std::uint64_t words[kBatch / 2];
+        alignas(64) std::uint8_t odd_ones[kBatch];
+        std::uint64_t h_left = h_last;
+        // Of an odd number of vectors the last one has a neighbour made of what stands behind the streams.
+        const std::size_t pairs = (std::min(kBatch, vectors - begin) + 1) / 2;
+        for (std::size_t i = 0; i < pairs; ++i, c += 24, to += 48, h_left >>= 2) {
+            const std::uint32_t m = twelve_each(c);
+            const std::uint64_t word = golay[m & 4095] | std::uint64_t{golay[m >> 12 & 4095]} << 24;
+            const std::uint64_t h = kVectors[h_left & 3];
+            words[i] = word;
+            const std::uint64_t of_class[3] = {~(word | h) & kFree, word & ~h & kFree, h & kFree};
+            __m512i y = _mm512_setzero_si512();
+#pragma GCC unroll 3
+            for (unsigned k = 0; k < 3; ++k) {
+                y = _mm512_or_si512(y, _mm512_maskz_expand_epi8(of_class[k], _mm512_loadu_si512(next[k])));
+                next[k] += ones(of_class[k]);
+            }
+            const std::uint64_t odd = _mm512_test_epi8_mask(y, _mm512_set1_epi8(1));
+            odd_ones[2 * i] = static_cast<std::uint8_t>(ones(odd & kVectors[1]));
+            odd_ones[2 * i + 1] = static_cast<std::uint8_t>(ones(odd >> 24));
+            __m512i beside = _mm512_mask_mov_epi8(beside0, of_class[1], beside1);
+            beside = _mm512_mask_mov_epi8(beside, of_class[2], beside2);
+            const __m512i twice = _mm512_add_epi8(y, y);
+            y = _mm512_add_epi8(_mm512_add_epi8(twice, twice), beside);
+            _mm512_storeu_si512(to, _mm512_mask_sub_epi8(y, h & word, _mm512_setzero_si512(), y));
+        }
+        // Codewords have even weight, so what negation does to the parity cancels out.
+        const std::uint64_t odds =
+            _mm512_test_epi8_mask(_mm512_load_si512(odd_ones), _mm512_set1_epi8(1)) ^ h_last;
+        _mm512_storeu_si512(s.last_classes + begin, classes(odds, h_last, last_bits(words)));
+    }
+}
+
+[[gnu::always_inline]] inline __m512i classes_at(const State& s, std::size_t v) noexcept {
+    return _mm512_loadu_si512(s.last_classes + v);
+}
+[[gnu::always_inline]] inline std::uint64_t of_class(__m512i classes, unsigned k, std::size_t n) noexcept {
+    const __m512i class_bits = _mm512_and_si512(classes, _mm512_set1_epi8(kNegated - 1));
+    return _bzhi_u64(_mm512_cmpeq_epi8_mask(class_bits, _mm512_set1_epi8(static_cast<char>(k))), static_cast<unsigned>(n));
 }
 
 void count_leech(const State& s, std::size_t* counts) {
-    const Pairs pairs(s.streams[0].symbols, s.streams[1].symbols);
-    Source of[3] = {Source(s.streams[2]), Source(s.streams[3]), Source(s.streams[4])};
-    // With h all are of class 2, else those of class 0 come in its place. Masks, as no branch could be foreseen.
-    const auto odd = [&](std::uint64_t h, std::uint64_t c) __attribute__((always_inline)) {
-        const std::uint64_t all = 0 - (h & 1);
-        const std::size_t n1 = ones(c & ~h & 0x7FFFFF);
-        const std::size_t n = 23 - n1;
-        const auto at = [](const std::uint8_t* p) { return reinterpret_cast<std::uintptr_t>(p); };
-        const auto* from = reinterpret_cast<const std::uint8_t*>((at(of[0].next) & ~all) | (at(of[2].next) & all));
-        const std::size_t sum = odd_symbols(from, n) + odd_symbols(of[1].next, n1) + (h & 1) +
-                                (((of[0].flip & ~all) | (of[2].flip & all)) & n) + (of[1].flip & n1);
-        of[0].next += n & ~all;
-        of[2].next += n & all;
-        of[1].next += n1;
-        return sum & 1;
-    };
     for (std::size_t v = 0; v < s.vectors; v += kBatch) {
-        const std::size_t n = std::min(kBatch, s.vectors - v);
-        alignas(64) std::uint16_t classes[kBatch / 2];
-        for (std::size_t i = 0; 2 * i < n; ++i) {
-            const Pair x = pairs.at(v + 2 * i);
-            const std::uint64_t odd0 = odd(x.h, x.c);
-            // A vector behind the last one is not there to be counted.
-            const std::uint64_t odd1 = 2 * i + 1 < n ? odd(x.h >> 24, x.c >> 24) : 0;
-            classes[i] = static_cast<std::uint16_t>(last_classes(x, odd0, odd1));
-        }
-        const __m512i all = _mm512_load_si512(classes);
+        const __m512i classes = classes_at(s, v);
         for (unsigned k = 0; k < kLastClasses; ++k) {
-            const std::uint64_t mask = _mm512_cmpeq_epi8_mask(all, _mm512_set1_epi8(static_cast<char>(k)));
-            counts[k] += ones(_bzhi_u64(mask, static_cast<unsigned>(n)));
+            counts[k] += ones(of_class(classes, k, std::min(kBatch, s.vectors - v)));
         }
     }
 }
 
-// Behind the 48 coordinates stand the last ones of both vectors, and their parities as low bytes.
-constexpr FloatIndices<3> kLeechIndices([](unsigned f) { return f % 24 == 23 ? 50 + f / 24 : 52; },
-                                        [](unsigned f) { return f % 24 == 23 ? 48 + f / 24 : f; },
-                                        [](unsigned f) { return f % 24 == 23 ? 8u : 4u; });
-
-struct Batch {
-    Pair pairs[kBatch / 2];
-    std::uint8_t y[24 * kBatch + 16];
-    alignas(64) std::uint16_t classes[kBatch / 2];
-    alignas(64) std::uint32_t behind[kBatch / 2];
-};
-
-// All but the last coordinates of n vectors, and which class those have.
-[[gnu::always_inline]] inline void place_free(const Pairs& pairs, std::size_t v, std::size_t n, Source (&of)[3],
-                                              Batch& batch) noexcept {
-    for (std::size_t i = 0; 2 * i < n; ++i) {
-        const Pair x = batch.pairs[i] = pairs.at(v + 2 * i);
-        const std::uint64_t of_class[3] = {~(x.c | x.h) & kFree, x.c & ~x.h & kFree, x.h & kFree};
-        __m512i y = _mm512_setzero_si512();
-        // Codewords have even weight, so what mirroring does to the parity cancels out.
-        std::uint64_t odd = x.h & 0x800000800000;
-#pragma GCC unroll 3
-        for (unsigned k = 0; k < 3; ++k) {
-            y = _mm512_mask_expand_epi8(y, of_class[k], _mm512_loadu_si512(of[k].next));
-            of[k].next += ones(of_class[k]);
-            odd ^= of[k].flip & of_class[k];
-        }
-        _mm512_storeu_si512(batch.y + 48 * i, y);
-        odd ^= _mm512_test_epi8_mask(y, _mm512_set1_epi8(1));
-        batch.classes[i] = static_cast<std::uint16_t>(
-            last_classes(x, ones(odd & kVector) & 1, ones(odd >> 24) & 1));
-    }
-}
-
-[[gnu::always_inline]] inline void take_last(const std::uint8_t* last, std::size_t n, Cursors& at,
-                                             Batch& batch) noexcept {
-    const __m512i classes = _mm512_load_si512(batch.classes);
-    const __mmask64 live = _bzhi_u64(~0ull, static_cast<unsigned>(n));
+// Puts the last coordinates of n <= kBatch vectors where they belong.
+//   ends   by class, what a coordinate has beside eight times its symbol
+[[gnu::always_inline]] inline void place_last(const State& s, std::size_t v, std::size_t n, __m512i ends,
+                                              Cursors& at) noexcept {
+    const std::uint8_t* const last = s.streams[5].symbols;
+    const __m512i classes = classes_at(s, v);
     __m512i m = _mm512_setzero_si512();
 #pragma GCC unroll 6
     for (unsigned k = 0; k < kLastClasses; ++k) {
-        const std::uint64_t mask =
-            _mm512_mask_cmpeq_epi8_mask(live, classes, _mm512_set1_epi8(static_cast<char>(k)));
-        m = _mm512_mask_expand_epi8(m, mask, _mm512_loadu_si512(last + at.last[k]));
+        const std::uint64_t mask = of_class(classes, k, n);
+        m = _mm512_or_si512(m, _mm512_maskz_expand_epi8(mask, _mm512_loadu_si512(last + at.last[k])));
         at.last[k] += ones(mask);
     }
-    const __m512i odd = _mm512_maskz_set1_epi8(_mm512_cmpgt_epu8_mask(classes, _mm512_set1_epi8(2)),
-                                               static_cast<char>(0x80));
-    // Two bytes of each in turns.
-    const __m512i front = indices([](unsigned k) { return k / 4 * 2 + k % 2 + k / 2 % 2 * 64; });
-    const __m512i back = indices([](unsigned k) { return k / 4 * 2 + k % 2 + k / 2 % 2 * 64 + 32; });
-    _mm512_store_si512(batch.behind, _mm512_permutex2var_epi8(m, front, odd));
-    _mm512_store_si512(batch.behind + 16, _mm512_permutex2var_epi8(m, back, odd));
+    const __m512i eightfold = _mm512_and_si512(_mm512_slli_epi16(m, 3), _mm512_set1_epi8(static_cast<char>(0xF8)));
+    __m512i x = _mm512_add_epi8(eightfold, _mm512_permutexvar_epi8(classes, ends));
+    x = _mm512_mask_sub_epi8(x, _mm512_test_epi8_mask(classes, _mm512_set1_epi8(kNegated)), _mm512_setzero_si512(), x);
+    alignas(64) std::uint8_t bytes[kBatch];
+    _mm512_store_si512(bytes, x);
+    std::uint8_t* const to = s.points + 24 * v + 23;
+    for (std::size_t i = 0; i < n; ++i) to[24 * i] = bytes[i];
 }
 
-// Offsets of the three lines of a pair, by class.
-struct Offsets {
-    __m512 of[3][3];
-
-    explicit Offsets(const State& s) noexcept {
-        constexpr __mmask16 kLast[3] = {0, 0x0080, 0x8000};
-        constexpr std::int32_t kLess[3] = {0, 2, 1};  // 2c, or h
-        for (unsigned j = 0; j < 3; ++j) {
-            for (unsigned k = 0; k < 3; ++k) {
-                of[j][k] = offsets(kLast[j], 4, 4 * s.streams[2 + k].zero - kLess[k], 8,
-                                   8 * s.streams[5].zero - kLess[k]);
-            }
-        }
+__m512i make_ends(const State& s) noexcept {
+    constexpr std::int32_t kAbove[kLastClasses] = {0, 2, 1, 4, 6, 5};
+    alignas(64) std::uint8_t ends[64] = {};
+    for (unsigned k = 0; k < 2 * kNegated; ++k) {
+        if (k % kNegated >= kLastClasses) continue;
+        ends[k] = static_cast<std::uint8_t>(kAbove[k % kNegated] - 8 * s.streams[5].zero);
     }
-};
+    return _mm512_load_si512(ends);
+}
 
 template <bool kStream>
 void next_leech(const State& s, Cursors& cursors, std::size_t n, float scale, float* out) noexcept {
     Cursors at = cursors;  // a copy that no store can reach stays in registers
-    const Pairs pairs(s.streams[0].symbols, s.streams[1].symbols);
-    Source of[3] = {Source(s.streams[2]), Source(s.streams[3]), Source(s.streams[4])};
-    for (unsigned k = 0; k < 3; ++k) of[k].next += at.free[k];
-    const __m512i index[3] = {kLeechIndices[0], kLeechIndices[1], kLeechIndices[2]};
-    const Offsets offset(s);
+    const __m512i ends = make_ends(s);
     const __m512 scales = _mm512_set1_ps(scale);
-    const __m512 sign = _mm512_set1_ps(-0.0f);
+    const std::size_t end = at.vector + n;
     FloatLines<kStream> lines(out);
-    Batch batch;
-    const std::size_t even = n / 2 * 2;
-    for (std::size_t v = 0; v < even; v += kBatch) {
-        const std::size_t m = std::min(kBatch, even - v);
-        place_free(pairs, at.vector + v, m, of, batch);
-        take_last(s.streams[5].symbols, m, at, batch);
-        for (std::size_t i = 0; 2 * i < m; ++i) {
-            const auto behind = static_cast<int>(batch.behind[i]);
-            const __m512i y = _mm512_inserti32x4(_mm512_loadu_si512(batch.y + 48 * i), _mm_cvtsi32_si128(behind), 3);
-            const std::uint64_t h = batch.pairs[i].h;
-            const std::uint64_t class1 = batch.pairs[i].c & ~h;
-            const std::uint64_t negative = batch.pairs[i].c & h;
-#pragma GCC unroll 3
-            for (unsigned j = 0; j < 3; ++j) {
-                const __m512 t = floats(y, index[j], y);
-                __m512 x = _mm512_sub_ps(t, offset.of[j][0]);
-                x = _mm512_mask_sub_ps(x, static_cast<__mmask16>(class1 >> 16 * j), t, offset.of[j][1]);
-                x = _mm512_mask_sub_ps(x, static_cast<__mmask16>(h >> 16 * j), t, offset.of[j][2]);
-                x = _mm512_mask_xor_ps(x, static_cast<__mmask16>(negative >> 16 * j), x, sign);
-                lines.put(_mm512_mul_ps(x, scales));
-            }
-        }
+    const auto floats_at = [&](const std::uint8_t* from) __attribute__((always_inline)) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+        return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)), scales);
+    };
+    // One batch ahead: what was just stored byte by byte cannot be loaded as a whole yet.
+    place_last(s, at.vector, std::min(kBatch, n), ends, at);
+    for (std::size_t v = at.vector; v < end; v += kBatch) {
+        if (v + kBatch < end) place_last(s, v + kBatch, std::min(kBatch, end - v - kBatch), ends, at);
+        const std::size_t m = 24 * std::min(kBatch, end - v);
+        const std::uint8_t* const from = s.points + 24 * v;
+        std::size_t i = 0;
+        for (; i + 16 <= m; i += 16) lines.put(floats_at(from + i));
+        if (v + kBatch >= end) lines.put_last(floats_at(from + i), static_cast<unsigned>(m - i));
     }
-    if (even > 0) lines.flush();
-    for (unsigned k = 0; k < 3; ++k) at.free[k] = static_cast<std::size_t>(of[k].next - s.streams[2 + k].symbols);
-    at.vector += even;
+    at.vector = end;
     cursors = at;
-    if (even < n) kMergePortable[kLeech].next(s, cursors, n - even, scale, false, out + 24 * even);
 }
 
 }  // namespace
 
-const Merge kLeechAvx512{next<next_leech<true>, next_leech<false>>, count_leech, true};
+const Merge kLeechAvx512{next<next_leech<true>, next_leech<false>>, count_leech, true, takes_leech, place_leech};
 
 void measure_leech_avx512(const std::uint8_t* h, const std::uint8_t* c, std::size_t vectors, std::size_t* lengths) {
-    const Pairs pairs(h, c);
+    constexpr std::uint32_t kWithoutH[4] = {0xFFFFFF, 0xFFF000, 0x000FFF, 0};
+    const std::uint8_t* const weights = golay_weights();
     std::size_t n1 = 0;
     std::size_t n2 = 0;
-    for (std::size_t v = 0; v < vectors; v += 2) {
-        const Pair x = pairs.at(v);
-        const std::uint64_t live = v + 1 < vectors ? kFree : kFree & kVector;
-        n1 += ones(x.c & ~x.h & live);
-        n2 += ones(x.h & live);
+    for (std::size_t begin = 0; begin < vectors; begin += kBatch) {
+        const std::size_t n = std::min(kBatch, vectors - begin);
+        std::uint64_t h_left = h_of_batch(h + begin);
+        n2 += ones(_bzhi_u64(h_left, static_cast<unsigned>(n)));
+        h_left |= ~_bzhi_u64(~0ull, static_cast<unsigned>(n));  // what is not there has no codeword
+        for (std::size_t i = 0; i < n; i += 2, c += 24, h_left >>= 2) {
+            const std::uint32_t m = twelve_each(c) & kWithoutH[h_left & 3];
+            n1 += weights[m & 4095];
+            n1 += weights[m >> 12];
+        }
     }
-    lengths[0] += 23 * vectors - n1 - n2;
+    lengths[0] += 23 * (vectors - n2) - n1;
     lengths[1] += n1;
-    lengths[2] += n2;
+    lengths[2] += 23 * n2;
 }
 
 QC_TARGET_END

@@ -228,11 +228,17 @@ void measure_leech_portable(const std::uint8_t* h, const std::uint8_t* c, std::s
 }
 
 const std::uint32_t* golay_words() noexcept { return kWords.data(); }
+const std::uint8_t* golay_weights() noexcept { return kWeights.data(); }
 
-const Merge& merge_of(Kind kind) noexcept {
+const Merge& merge_of(Kind kind, const State& s) noexcept {
 #if QC_X86
-    if (active_isa() >= Isa::kAvx512 && kMergeAvx512[kind].next != nullptr) return kMergeAvx512[kind];
-    if (active_isa() >= Isa::kAvx2 && kMergeAvx2[kind].next != nullptr) return kMergeAvx2[kind];
+    const auto fits = [&](const Merge& merge) {
+        return merge.next != nullptr && (merge.takes == nullptr || merge.takes(s));
+    };
+    if (active_isa() >= Isa::kAvx512 && fits(kMergeAvx512[kind])) return kMergeAvx512[kind];
+    if (active_isa() >= Isa::kAvx2 && fits(kMergeAvx2[kind])) return kMergeAvx2[kind];
+#else
+    (void)s;
 #endif
     return kMergePortable[kind];
 }

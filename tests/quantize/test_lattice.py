@@ -50,16 +50,21 @@ def stored(symbols, bits):
     return b"\0" + np.packbits(flat.reshape(-1), bitorder="little").tobytes()
 
 
-def chunk_of(name, streams, width=4, scale=1.0, escapes=()):
-    """A chunk from streams of integers, all of one width; `escapes` are those of the first."""
+def chunk_of(name, streams, width=4, scale=1.0, escapes=(), last=None):
+    """A chunk from streams of integers, all of one width but perhaps the last.
+
+    `escapes` are those of the first stream.
+    """
     n_bits = BIT_STREAMS[name]
     integers = streams[n_bits:]
-    section = struct.pack("<f", scale) + bytes([width] * len(integers))
+    widths = [width] * (len(integers) - 1) + [last or width]
+    section = struct.pack("<f", scale) + bytes(widths)
     if width == 8:
         section += bytes([len(escapes)] + [0] * (len(integers) - 1))
     section += b"".join(struct.pack("<i", q) for q in escapes)
     planes = [stored(bits, 1) for bits in streams[:n_bits]]
-    planes += [stored(np.array(q) + 2 ** (width - 1), width) for q in integers if len(q)]
+    for q, w in zip(integers, widths, strict=True):
+        planes += [stored(np.array(q) + 2 ** (w - 1), w)] * (len(q) > 0)
     return section + b"".join(planes)
 
 
@@ -87,9 +92,9 @@ def test_streams_of_the_page_decode_to_its_points(isa, name, width):
 def test_any_integers_are_points_of_the_lattice(isa, name):
     rng = np.random.default_rng(5)
     dim, n = LATTICES[name].dim, 67
-    for width in (1, 2, 5, 8):
-        low, high = -(2 ** (width - 1)) + (width == 8), 2 ** (width - 1)
-        blob = forged_at_random(rng, name, n, width, low, high)
+    # Leech points fit bytes up to 6 bits and 5 in the last place, from where on all extremes occur.
+    for width, last in [(1, 1), (2, 2), (5, 5), (6, 5), (5, 6), (6, 6), (8, 8)]:
+        blob = forged_at_random(rng, name, n, width, last)
         x = qcodec.decode(blob).astype(np.int64).reshape(n, dim)
         assert x.tobytes() == reference.decode_blob(blob).astype(np.int64).tobytes()
         if name == "d4":
@@ -102,16 +107,19 @@ def test_any_integers_are_points_of_the_lattice(isa, name):
             assert (x.sum(1) % 8 == 4 * (x[:, 0] % 2)).all()
 
 
-def forged_at_random(rng, name, n, width, low, high):
+def forged_at_random(rng, name, n, width, last):
     bits = [rng.integers(0, 2, n), rng.integers(0, 2, 12 * n)][: BIT_STREAMS[name]]
     lengths = {"z": [n], "d4": [3 * n, n], "e8": [7 * n, n]}.get(name)
     if lengths is None:
         h, ones = bits[0], codeword_weights(bits[1])
         even = (1 - h) @ np.column_stack([23 - ones, ones])
         lengths = [*even.tolist(), 23 * int(h.sum()), n]
-    streams = bits + [rng.integers(low, high, length) for length in lengths]
+    streams = list(bits)
+    for k, length in enumerate(lengths):
+        top = 2 ** ((last if k == len(lengths) - 1 else width) - 1)
+        streams.append(rng.integers(-top + (top == 128), top, length))
     count = n * LATTICES[name].dim
-    return forge.file_of(config(name), (count,), F32, chunk_of(name, streams, width))
+    return forge.file_of(config(name), (count,), F32, chunk_of(name, streams, width, last=last))
 
 
 def codeword_weights(information):
