@@ -61,7 +61,7 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
     BlockOutput output(*codec.quantizer, t, state, out, out_dtype, stream_stores, workspace);
     const std::uint8_t* planes[Workspace::kPlanes];
     Runs runs;
-    const bool may_fuse = stream_stores && fuses(out_dtype) && state.planes == 1;
+    const bool may_fuse = stream_stores && fuses(out_dtype) && state.planes == 1 && state.escapes.empty();
     const bool fusing = may_fuse && can_fuse(readers[0]) && codec.quantizer->runs != nullptr &&
                         codec.quantizer->runs(t, range, state, 0, runs);
     PlaneTable table;

@@ -35,16 +35,23 @@ bool can_look_up(const PlaneReader& reader) noexcept {
     return rans_stream(reader, true) != nullptr ? table_rans.pick() != nullptr : table_unpack.pick() != nullptr;
 }
 
+bool can_look_up(const PlaneTable& table) noexcept {
+#if QC_X86
+    return table_unpack.pick() != table_unpack_avx2 || table.lines == 1;
+#else
+    (void)table;
+    return true;
+#endif
+}
+
 bool can_look_up(const PlaneReader& reader, const PlaneTable& table) noexcept {
     if (!can_look_up(reader)) return false;
 #if QC_X86
     if (const rans::Stream* stream = rans_stream(reader, true); stream != nullptr) {
         return table_rans.pick() != table_rans_avx2 || takes_avx2(*stream, table);
     }
-    return table_unpack.pick() != table_unpack_avx2 || table.lines == 1;
-#else
-    return true;
 #endif
+    return can_look_up(table);
 }
 
 bool can_merge(const PlaneReader& first, std::size_t bytes) noexcept {

@@ -55,6 +55,9 @@ Status table_unpack_avx2(const std::uint8_t* in, unsigned bits, std::size_t n, c
 bool can_look_up(const PlaneReader& reader) noexcept;
 bool can_look_up(const PlaneReader& reader, const PlaneTable& table) noexcept;
 
+// The same of packed symbols.
+bool can_look_up(const PlaneTable& table) noexcept;
+
 // The next n symbols of the plane to n elements at `out`. A symbol beyond the table is kCorrupt.
 //   requires  can_look_up(reader, table), n a multiple of 256, and as for PlaneReader::next
 Status table_next(PlaneReader& reader, std::size_t n, const PlaneTable& table,

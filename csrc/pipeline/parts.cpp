@@ -6,6 +6,8 @@
 
 #include "core/bytes.hpp"
 #include "pipeline/block_output.hpp"
+#include "pipeline/fused.hpp"
+#include "pipeline/fused_table.hpp"
 #include "pipeline/stream_copy.hpp"
 #include "pipeline/symbols.hpp"
 #include "quantize/floats.hpp"
@@ -29,12 +31,62 @@ struct Target {
     }
 };
 
+// The loops that take packed symbols take those in memory as well, as if they were of 8 bits.
+class FusedOutput {
+public:
+    FusedOutput(const QuantizerKernel& quantizer, const Part& part, ChunkState& state, const Target& to,
+                Workspace& workspace)
+        : quantizer_(quantizer), part_(part), state_(state), to_(to) {
+        if (!to.stream_stores || !fuses(to.dtype) || state.planes != 1 || quantizer.next_plane != nullptr) return;
+        fusing_ = fused_unpack.pick() != nullptr && quantizer.runs != nullptr;
+        SymbolTable elements{};
+        if (table_unpack.pick() == nullptr || quantizer.table == nullptr) return;
+        if (!quantizer.table(state, to.dtype, workspace, elements)) return;
+        table_.fill(elements, state.bits[0], static_cast<unsigned>(to.item));
+        tabling_ = can_look_up(table_);
+    }
+
+    // Elements [at, at + n), where a loop takes them: else nothing happens, and `done` is false.
+    Status put(const std::uint8_t* symbols, std::size_t at, std::size_t n, bool& done) const noexcept {
+        Runs runs;
+        std::uint8_t* const out = to_.at + at * to_.item;
+        done = (fusing_ || tabling_) && (state_.escapes.empty() || std::memchr(symbols, 0, n) == nullptr);
+        if (!done) return kOkStatus;
+        if (fusing_ && quantizer_.runs(*part_.spec, part_.range, state_, at, runs) && fuses(runs, n)) {
+            fused_unpack.pick()(symbols, 8, n, runs, out, to_.dtype);
+            return kOkStatus;
+        }
+        done = tabling_ && n % 256 == 0;
+        if (!done) return kOkStatus;
+        QC_TRY(table_unpack.pick()(symbols, 8, n, table_, out));
+        if (quantizer_.patch != nullptr) quantizer_.patch(state_, at, n, out, to_.dtype);
+        return kOkStatus;
+    }
+
+private:
+    const QuantizerKernel& quantizer_;
+    const Part& part_;
+    const ChunkState& state_;
+    const Target& to_;
+    bool fusing_ = false;
+    bool tabling_ = false;
+    PlaneTable table_;
+};
+
 Status decode_plain(const Codec& codec, const Part& part, Symbols& symbols, ChunkState& state,
                     const Target& to, Workspace& workspace) {
     BlockOutput output(*codec.quantizer, *part.spec, state, to.at, to.dtype, to.stream_stores, workspace);
+    const FusedOutput fused(*codec.quantizer, part, state, to, workspace);
     for (std::size_t at = 0; at < part.range.count; at += kBlock) {
         const std::size_t n = std::min(kBlock, part.range.count - at);
-        QC_TRY(output.put(codec, *part.spec, part.range, state, symbols.next(n), at, n, workspace));
+        const std::uint8_t* const* const planes = symbols.next(n);
+        bool done = false;
+        QC_TRY(fused.put(planes[0], at, n, done));
+        if (done) {
+            output.skip(n);
+            continue;
+        }
+        QC_TRY(output.put(codec, *part.spec, part.range, state, planes, at, n, workspace));
     }
     return kOkStatus;
 }

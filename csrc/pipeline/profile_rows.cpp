@@ -43,19 +43,40 @@ template <class At>
     for (unsigned r = 0; r < 16; ++r) std::memcpy(out + r * stride, &a[r], 16);
 }
 
+constexpr unsigned kRows = RowRuns::kRows;
+
+// What is written beyond a run, the next one overwrites.
+void put_rows_portable(const RowRuns& runs, unsigned rows, std::uint8_t* out) noexcept {
+    for (unsigned s = 0; s < runs.sums; ++s) {
+        const std::size_t n = runs.first[s + 1] - runs.first[s];
+        for (std::size_t i = 0; i < n; i += 16) {
+            transposed([&](unsigned r) { return runs.plane + runs.starts[s][r] + i; },
+                       runs.turned + (runs.first[s] + i) * kRows, kRows);
+        }
+    }
+    for (std::size_t i = 0; i < runs.length; i += kTile) {
+        const std::size_t columns = std::min(kTile, runs.length - i);
+        alignas(64) std::uint8_t tile[kRows][kTile];
+        std::uint16_t places[kTile] = {};
+        std::copy_n(runs.places + i, columns, places);
+        for (std::size_t k = 0; k < kTile; k += 16) {
+            transposed([&](unsigned c) { return runs.turned + places[k + c] * kRows; }, tile[0] + k, kTile);
+        }
+        if (columns == kTile) {
+            for (unsigned r = 0; r < rows; ++r) std::memcpy(out + r * runs.length + i, tile[r], kTile);
+        } else {
+            for (unsigned r = 0; r < rows; ++r) std::memcpy(out + r * runs.length + i, tile[r], columns);
+        }
+    }
+}
+
+#if QC_X86
+constinit const Variants<PutRowsFn> put_rows{put_rows_portable, put_rows_portable, put_rows_avx512};
+#else
+constinit const Variants<PutRowsFn> put_rows{put_rows_portable};
+#endif
+
 }  // namespace
-
-// Columns [at, at + n) of a row, or with n a multiple of the length whole rows.
-struct ProfileRows::Piece {
-    std::uint64_t row;
-    std::size_t at;
-    std::size_t n;
-};
-
-struct ProfileRows::Cursors {
-    const std::uint8_t* plane;
-    std::array<std::uint32_t, 64> next;
-};
 
 bool ProfileRows::fits(const TensorSpec& t) noexcept {
     const std::uint64_t length = t.channels * t.positions;
@@ -85,11 +106,12 @@ ProfileRows::ProfileRows(const Part& part, const std::uint8_t* codes, Workspace&
     : part_(part),
       codes_(codes),
       length_(static_cast<std::size_t>(part.spec->channels * part.spec->positions)) {
-    std::uint8_t* const memory =
-        workspace.get(Workspace::kRows, (3 + kTogether) * length_ + kTogether * kTogether);
-    places_ = reinterpret_cast<std::uint16_t*>(memory);
-    sums_ = memory + 2 * length_;
-    together_ = sums_ + length_;
+    const std::size_t turned = (length_ + 16) * kRows;
+    const std::size_t starts = kSums * sizeof *run_starts_;
+    turned_ = workspace.get(Workspace::kRows, turned + starts + 3 * length_);
+    run_starts_ = reinterpret_cast<std::uint32_t(*)[kRows]>(turned_ + turned);
+    places_ = reinterpret_cast<std::uint16_t*>(turned_ + turned + starts);
+    sums_ = reinterpret_cast<std::uint8_t*>(places_ + length_);
 
     const auto positions = static_cast<std::size_t>(part.spec->positions);
     const std::uint8_t* const channel =
@@ -136,63 +158,70 @@ void ProfileRows::put_piece(const Piece& piece, Cursors& cursors, std::uint8_t* 
 }
 
 void ProfileRows::put_rows(std::uint64_t row, unsigned rows, Cursors& cursors, std::uint8_t* out) const noexcept {
-    const std::uint8_t* from[kSums][kTogether];
-    for (unsigned r = 0; r < kTogether; ++r) {
-        for (unsigned s = least_; s <= most_; ++s) {
+    const unsigned sums = most_ - least_ + 1;
+    for (unsigned r = 0; r < kRows; ++r) {
+        for (unsigned s = 0; s < sums; ++s) {
             if (r >= rows) {
-                from[s][r] = from[s][0];
+                run_starts_[s][r] = run_starts_[s][0];
                 continue;
             }
-            std::uint32_t& next = cursors.next[profile_class(codes_[row + r], s)];
-            from[s][r] = cursors.plane + next;
-            next += first_[s + 1] - first_[s];
+            std::uint32_t& next = cursors.next[profile_class(codes_[row + r], least_ + s)];
+            run_starts_[s][r] = next;
+            next += first_[least_ + s + 1] - first_[least_ + s];
         }
     }
-    // What is written beyond a run, the next one overwrites.
-    for (unsigned s = least_; s <= most_; ++s) {
-        const std::size_t n = first_[s + 1] - first_[s];
-        for (std::size_t i = 0; i < n; i += 16) {
-            transposed([&](unsigned r) { return from[s][r] + i; }, together_ + (first_[s] + i) * kTogether, kTogether);
-        }
+    qc::put_rows.pick()({cursors.plane, run_starts_, sums, &first_[least_], places_, length_, turned_}, rows, out);
+}
+
+// Puts the first elements of the piece; returns how many.
+std::size_t ProfileRows::put_some(const Piece& piece, Cursors& cursors, std::uint8_t* out) const noexcept {
+    const std::size_t whole = piece.at == 0 ? piece.n / length_ : 0;
+    unsigned rows = 0;
+    while (rows < std::min<std::size_t>(kRows, whole) && !is_clamped(piece.row + rows)) ++rows;
+    if (rows > 0) {
+        put_rows(piece.row, rows, cursors, out);
+        return rows * length_;
     }
-    for (std::size_t i = 0; i < length_; i += kTile) {
-        const std::size_t columns = std::min(kTile, length_ - i);
-        alignas(64) std::uint8_t tile[kTogether][kTile];
-        std::uint16_t places[kTile] = {};
-        std::copy_n(places_ + i, columns, places);
-        for (std::size_t k = 0; k < kTile; k += 16) {
-            transposed([&](unsigned c) { return together_ + places[k + c] * kTogether; }, tile[0] + k, kTile);
-        }
-        if (columns == kTile) {
-            for (unsigned r = 0; r < rows; ++r) std::memcpy(out + r * length_ + i, tile[r], kTile);
-        } else {
-            for (unsigned r = 0; r < rows; ++r) std::memcpy(out + r * length_ + i, tile[r], columns);
-        }
-    }
+    const std::size_t n = std::min(piece.n, length_ - piece.at);
+    put_piece({piece.row, piece.at, n}, cursors, out);
+    return n;
 }
 
 void ProfileRows::reorder(const std::uint8_t* plane, std::uint8_t* out) const noexcept {
     Cursors cursors{plane, starts_};
-    for_pieces([&](const Piece& piece) {
-        if (piece.n % length_ != 0) {
-            put_piece(piece, cursors, out);
-            out += piece.n;
-            return;
-        }
-        const std::uint64_t end = piece.row + piece.n / length_;
-        for (std::uint64_t row = piece.row; row < end;) {
-            unsigned rows = 0;
-            while (rows < kTogether && row + rows < end && !is_clamped(row + rows)) ++rows;
-            if (rows > 0) {
-                put_rows(row, rows, cursors, out);
-            } else {
-                rows = 1;
-                put_piece({row, 0, length_}, cursors, out);
-            }
-            row += rows;
-            out += rows * length_;
+    for_pieces([&](Piece piece) {
+        while (piece.n > 0) {
+            const std::size_t n = put_some(piece, cursors, out);
+            piece.row += n / length_;
+            piece.n -= n;
+            out += n;
         }
     });
+}
+
+void ProfileRows::open(const std::uint8_t* plane, Workspace& workspace) {
+    cursors_ = {plane, starts_};
+    room_ = workspace.get(Workspace::kGather, kBlock + kRows * length_);
+    ready_ = ready_end_ = room_;
+}
+
+const std::uint8_t* ProfileRows::next(std::size_t n) noexcept {
+    const auto waiting = static_cast<std::size_t>(ready_end_ - ready_);
+    if (waiting < n) {
+        std::memmove(room_, ready_, waiting);
+        ready_ = room_;
+        ready_end_ = room_ + waiting;
+    }
+    const std::uint64_t before = part_.range.first / length_;
+    while (static_cast<std::size_t>(ready_end_ - ready_) < n) {
+        const std::uint64_t element = part_.range.first + put_;
+        const auto at = static_cast<std::size_t>(element % length_);
+        const std::size_t some = put_some({element / length_ - before, at, part_.range.count - put_}, cursors_, ready_end_);
+        ready_end_ += some;
+        put_ += some;
+    }
+    ready_ += n;
+    return ready_ - n;
 }
 
 }  // namespace qc

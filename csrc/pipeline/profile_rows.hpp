@@ -10,8 +10,28 @@
 
 #include "core/workspace.hpp"
 #include "pipeline/order.hpp"
+#include "simd/isa.hpp"
 
 namespace qc {
+
+// Rows whose classes are not clamped, kRows at a time: what their symbols move by.
+struct RowRuns {
+    static constexpr unsigned kRows = 16;
+
+    const std::uint8_t* plane;
+    const std::uint32_t (*starts)[kRows];  // of the run of each sum and row in the plane
+    unsigned sums;
+    const std::uint32_t* first;            // place of each sum among those of a row; sums + 1
+    const std::uint16_t* places;           // of each column
+    std::size_t length;                    // of a row
+    std::uint8_t* turned;                  // room for kRows rows, column by column, and 16 columns more
+};
+
+// Puts `rows` of them to `out`. Reads up to 15 symbols behind a run, and the runs of all kRows.
+using PutRowsFn = void (*)(const RowRuns& runs, unsigned rows, std::uint8_t* out) noexcept;
+#if QC_X86
+void put_rows_avx512(const RowRuns& runs, unsigned rows, std::uint8_t* out) noexcept;
+#endif
 
 class ProfileRows {
 public:
@@ -25,16 +45,28 @@ public:
     // A plane in the order of classes to one in the order of coefficients, of which kPlaneSlack bytes may be read behind.
     void reorder(const std::uint8_t* plane, std::uint8_t* out) const noexcept;
 
+    // The same a few rows at a time, which stay in L2 until they are taken: where there are no blocks. Slot kGather.
+    void open(const std::uint8_t* plane, Workspace& workspace);
+    const std::uint8_t* next(std::size_t n) noexcept;
+
 private:
     static constexpr unsigned kSums = 127;   // 0 .. 126
-    static constexpr unsigned kTogether = 16;  // rows
 
-    struct Piece;  // of a row, or whole rows
-    struct Cursors;
+    // Columns [at, at + n) of a row, or with n a multiple of the length whole rows.
+    struct Piece {
+        std::uint64_t row;
+        std::size_t at;
+        std::size_t n;
+    };
+    struct Cursors {
+        const std::uint8_t* plane;
+        std::array<std::uint32_t, 64> next;
+    };
 
     template <class F>
     void for_pieces(F f) const;
     bool is_clamped(std::uint64_t row) const noexcept;
+    std::size_t put_some(const Piece& piece, Cursors& cursors, std::uint8_t* out) const noexcept;
     void put_piece(const Piece& piece, Cursors& cursors, std::uint8_t* out) const noexcept;
     void put_rows(std::uint64_t row, unsigned rows, Cursors& cursors, std::uint8_t* out) const noexcept;
 
@@ -43,11 +75,18 @@ private:
     std::size_t length_;            // of a row
     std::uint8_t* sums_;            // of each column
     std::uint16_t* places_;         // of each column among those of the row, by sum
-    std::uint8_t* together_;        // symbols of kTogether rows, column by column, by place
+    std::uint32_t (*run_starts_)[RowRuns::kRows];
+    std::uint8_t* turned_;
     std::array<std::uint32_t, kSums + 1> first_{};  // place of each sum
     unsigned least_ = kSums;        // sums that occur
     unsigned most_ = 0;
     std::array<std::uint32_t, 64> starts_{};        // of classes
+
+    Cursors cursors_{};
+    std::size_t put_ = 0;           // elements that were put, of the part
+    std::uint8_t* room_ = nullptr;  // they stand there from ready_ to ready_end_
+    std::uint8_t* ready_ = nullptr;
+    std::uint8_t* ready_end_ = nullptr;
 };
 
 }  // namespace qc

@@ -97,7 +97,10 @@ Status Symbols::open_plane(unsigned k, WholePlane& plane) {
 }
 
 Status Symbols::close() {
-    if (rows_) {
+    if (rows_ && planes_ == 1 && parts_[0].spec->block == 0) {
+        rows_->open(plane_[0], workspace_);
+        in_rows_ = true;
+    } else if (rows_) {
         std::uint8_t* put = workspace_.get(Workspace::kGather, planes_ * count_);
         for (unsigned k = 0; k < planes_; ++k, put += count_) {
             rows_->reorder(plane_[k], put);
@@ -139,6 +142,10 @@ const std::uint8_t* const* Symbols::next(std::size_t n) noexcept {
         return gathered_;
     }
     if (whole_) return plane_;
+    if (in_rows_) {
+        at_[0] = rows_->next(n);
+        return at_;
+    }
     if (in_blocks_) return next_blocks(n);
     if (gathers_) {
         for (unsigned k = 0; k < planes_; ++k) {

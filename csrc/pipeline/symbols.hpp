@@ -65,6 +65,7 @@ private:
     bool in_blocks_ = false;    // planes stand position by position
     bool by_position_ = false;  // and may be taken so
     bool gathers_ = false;
+    bool in_rows_ = false;      // rows are put as they are wanted
     const std::uint8_t* plane_[Workspace::kPlanes] = {};
     const std::uint8_t* at_[Workspace::kPlanes] = {};
     std::uint8_t* gathered_[Workspace::kPlanes] = {};

@@ -89,7 +89,7 @@ struct ChunkState {
     const float* scales = nullptr;               // entries
     const std::int32_t* zero_points = nullptr;   // entries, or null: `zero_point` for all
     std::int32_t zero_point = 0;
-    std::span<const std::uint8_t> escapes;       // i32 each
+    std::span<const std::uint8_t> escapes;       // i32 each: where there are some, the symbol 0 stands for the next
     std::size_t escapes_used = 0;
     bool sequential = false;                     // symbols may not be skipped undecoded
     std::span<const std::uint8_t> patched;       // elements, u32 each, that have escaped values
@@ -141,7 +141,7 @@ struct QuantizerKernel {
     // Whether an element is its planes' bytes, the first plane's highest, rotated right by one bit. Null where never.
     bool (*rotated_planes)(const TensorSpec& t) noexcept = nullptr;
 
-    // Where all elements are q * scale of one plane: the runs from element `at` of the chunk on, for
+    // Where all elements are q * scale of one plane, but for escapes: the runs from element `at` of the chunk on, for
     // loops that fuse. Null, or false, where they are not.
     bool (*runs)(const TensorSpec& t, ChunkRange range, const ChunkState& state, std::size_t at,
                  Runs& runs) noexcept = nullptr;
@@ -163,7 +163,7 @@ struct QuantizerKernel {
                          const std::uint8_t* const* planes, std::size_t& count,
                          unsigned& bits) noexcept = nullptr;
 
-    // Where all elements are those of one table by one plane: that table in dtype `to`, for loops that
+    // Where all elements are those of one table by one plane, but for escapes: that table in dtype `to`, for loops that
     // fuse. Null, or false, where they are not.
     bool (*table)(ChunkState& state, DType to, Workspace&, SymbolTable& table) noexcept = nullptr;
 

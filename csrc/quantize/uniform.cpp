@@ -283,7 +283,7 @@ bool fused_runs(const TensorSpec& t, ChunkRange range, const ChunkState& state, 
     runs = runs_at(t, range, state, at);
     // One scale serves everything: its run need not end with the tensor, at an element that no loop likes.
     if (runs.entries == 1) runs.inner = runs.left = std::uint64_t{1} << 62;
-    return state.width <= 8 && state.escapes.empty() && state.shifts.empty();
+    return state.width <= 8 && state.shifts.empty();
 }
 
 Status inverse(const TensorSpec& t, ChunkRange range, ChunkState& state,
@@ -308,7 +308,7 @@ Status finish(const ChunkState& state) noexcept {
 }
 
 bool point_table(ChunkState& state, DType to, Workspace& workspace, SymbolTable& table) noexcept {
-    if (state.shifts.empty() || !state.escapes.empty()) return false;
+    if (state.shifts.empty()) return false;
     table = {shifted_table(state, to, workspace), 1u << state.width};
     return true;
 }
