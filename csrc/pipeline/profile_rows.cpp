@@ -50,7 +50,7 @@ void put_rows_portable(const RowRuns& runs, unsigned rows, std::uint8_t* out) no
     for (unsigned s = 0; s < runs.sums; ++s) {
         const std::size_t n = runs.first[s + 1] - runs.first[s];
         for (std::size_t i = 0; i < n; i += 16) {
-            transposed([&](unsigned r) { return runs.plane + runs.starts[s][r] + i; },
+            transposed([&](unsigned r) { return runs.plane + runs.starts[r][s] + i; },
                        runs.turned + (runs.first[s] + i) * kRows, kRows);
         }
     }
@@ -107,9 +107,9 @@ ProfileRows::ProfileRows(const Part& part, const std::uint8_t* codes, Workspace&
       codes_(codes),
       length_(static_cast<std::size_t>(part.spec->channels * part.spec->positions)) {
     const std::size_t turned = (length_ + 16) * kRows;
-    const std::size_t starts = kSums * sizeof *run_starts_;
+    const std::size_t starts = kRows * sizeof *run_starts_;
     turned_ = workspace.get(Workspace::kRows, turned + starts + 3 * length_);
-    run_starts_ = reinterpret_cast<std::uint32_t(*)[kRows]>(turned_ + turned);
+    run_starts_ = reinterpret_cast<std::uint32_t(*)[RowRuns::kMostSums]>(turned_ + turned);
     places_ = reinterpret_cast<std::uint16_t*>(turned_ + turned + starts);
     sums_ = reinterpret_cast<std::uint8_t*>(places_ + length_);
 
@@ -117,15 +117,14 @@ ProfileRows::ProfileRows(const Part& part, const std::uint8_t* codes, Workspace&
     const std::uint8_t* const channel =
         codes + profile_codes(*part.spec, part.range) - part.spec->channels - positions;
     const std::uint8_t* const position = channel + part.spec->channels;
-    std::uint32_t counts[kSums] = {};
     for (std::size_t i = 0; i < length_; ++i) {
         const unsigned sum = channel[i / positions] + position[i % positions];
         sums_[i] = static_cast<std::uint8_t>(sum);
-        ++counts[sum];
+        ++counts_[sum];
         least_ = std::min(least_, sum);
         most_ = std::max(most_, sum);
     }
-    for (unsigned s = 0; s < kSums; ++s) first_[s + 1] = first_[s] + counts[s];
+    for (unsigned s = 0; s < kSums; ++s) first_[s + 1] = first_[s] + counts_[s];
     std::array<std::uint32_t, kSums + 1> next = first_;
     for (std::size_t i = 0; i < length_; ++i) places_[i] = static_cast<std::uint16_t>(next[sums_[i]]++);
 
@@ -139,7 +138,7 @@ ProfileRows::ProfileRows(const Part& part, const std::uint8_t* codes, Workspace&
         }
         for (std::size_t r = 0; r < piece.n / length_; ++r) {
             for (unsigned s = least_; s <= most_; ++s) {
-                of_class[profile_class(codes_[piece.row + r], s)] += counts[s];
+                of_class[profile_class(codes_[piece.row + r], s)] += counts_[s];
             }
         }
     });
@@ -159,17 +158,16 @@ void ProfileRows::put_piece(const Piece& piece, Cursors& cursors, std::uint8_t* 
 
 void ProfileRows::put_rows(std::uint64_t row, unsigned rows, Cursors& cursors, std::uint8_t* out) const noexcept {
     const unsigned sums = most_ - least_ + 1;
-    for (unsigned r = 0; r < kRows; ++r) {
+    const std::uint32_t* const counts = &counts_[least_];
+    for (unsigned r = 0; r < rows; ++r) {
+        // Sums one after another have classes one after another where none is clamped.
+        std::uint32_t* const next = &cursors.next[profile_class(codes_[row + r], least_)];
         for (unsigned s = 0; s < sums; ++s) {
-            if (r >= rows) {
-                run_starts_[s][r] = run_starts_[s][0];
-                continue;
-            }
-            std::uint32_t& next = cursors.next[profile_class(codes_[row + r], least_ + s)];
-            run_starts_[s][r] = next;
-            next += first_[least_ + s + 1] - first_[least_ + s];
+            run_starts_[r][s] = next[s];
+            next[s] += counts[s];
         }
     }
+    for (unsigned r = rows; r < kRows; ++r) std::copy_n(run_starts_[0], sums, run_starts_[r]);
     qc::put_rows.pick()({cursors.plane, run_starts_, sums, &first_[least_], places_, length_, turned_}, rows, out);
 }
 

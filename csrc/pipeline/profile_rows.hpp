@@ -17,9 +17,10 @@ namespace qc {
 // Rows whose classes are not clamped, kRows at a time: what their symbols move by.
 struct RowRuns {
     static constexpr unsigned kRows = 16;
+    static constexpr unsigned kMostSums = 128;
 
     const std::uint8_t* plane;
-    const std::uint32_t (*starts)[kRows];  // of the run of each sum and row in the plane
+    const std::uint32_t (*starts)[kMostSums];  // of the run of each row and sum in the plane
     unsigned sums;
     const std::uint32_t* first;            // place of each sum among those of a row; sums + 1
     const std::uint16_t* places;           // of each column
@@ -51,6 +52,7 @@ public:
 
 private:
     static constexpr unsigned kSums = 127;   // 0 .. 126
+    static_assert(kSums <= RowRuns::kMostSums);
 
     // Columns [at, at + n) of a row, or with n a multiple of the length whole rows.
     struct Piece {
@@ -75,9 +77,10 @@ private:
     std::size_t length_;            // of a row
     std::uint8_t* sums_;            // of each column
     std::uint16_t* places_;         // of each column among those of the row, by sum
-    std::uint32_t (*run_starts_)[RowRuns::kRows];
+    std::uint32_t (*run_starts_)[RowRuns::kMostSums];
     std::uint8_t* turned_;
     std::array<std::uint32_t, kSums + 1> first_{};  // place of each sum
+    std::array<std::uint32_t, kSums> counts_{};     // elements of a row with each sum
     unsigned least_ = kSums;        // sums that occur
     unsigned most_ = 0;
     std::array<std::uint32_t, 64> starts_{};        // of classes

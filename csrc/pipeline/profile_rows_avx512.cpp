@@ -93,7 +93,7 @@ void put_rows_avx512(const RowRuns& runs, unsigned rows, std::uint8_t* out) noex
         std::uint8_t* const to = runs.turned + runs.first[s] * kRows;
         for (std::size_t i = 0; i < n; i += 16) {
             __m512i columns[4];
-            transposed([&](unsigned r) __attribute__((always_inline)) { return runs.plane + runs.starts[s][r] + i; },
+            transposed([&](unsigned r) __attribute__((always_inline)) { return runs.plane + runs.starts[r][s] + i; },
                        index, columns);
 #pragma GCC unroll 4
             for (unsigned k = 0; k < 4; ++k) _mm512_storeu_si512(to + i * kRows + 64 * k, columns[k]);

@@ -134,58 +134,17 @@ void lookup_avx2(const std::uint8_t* symbols, unsigned bits, std::size_t n, cons
                                 _mm256_i32gather_epi32(base, at, 4));
         }
     }
-    lookup_portable(symbols + i, bits, n - i, table, item, out + i * item);
-}
-QC_TARGET_END
-
-QC_TARGET("avx512f,avx512bw,avx512vl")
-// Tables of up to 64 entries lie in registers.
-void lookup_avx512(const std::uint8_t* symbols, unsigned bits, std::size_t n,
-                   const std::uint8_t* table, std::size_t item, std::uint8_t* out) {
-    std::size_t i = 0;
-    if (item == 4 && bits <= 6) {
-        const __m512i t0 = _mm512_load_si512(table);
-        const __m512i t1 = _mm512_load_si512(table + 64);
-        const __m512i t2 = _mm512_load_si512(table + 128);
-        const __m512i t3 = _mm512_load_si512(table + 192);
-        for (; i + 16 <= n; i += 16) {
-            const __m512i at = _mm512_cvtepu8_epi32(
-                _mm_loadu_si128(reinterpret_cast<const __m128i*>(symbols + i)));
-            __m512i v;
-            if (bits <= 4) {
-                v = _mm512_permutexvar_epi32(at, t0);
-            } else {
-                v = _mm512_permutex2var_epi32(t0, at, t1);
-                if (bits == 6) {
-                    const __mmask16 upper = _mm512_test_epi32_mask(at, _mm512_set1_epi32(32));
-                    v = _mm512_mask_blend_epi32(upper, v, _mm512_permutex2var_epi32(t2, at, t3));
-                }
-            }
-            _mm512_storeu_si512(out + 4 * i, v);
-        }
-    } else if (item == 4) {
-        for (; i + 16 <= n; i += 16) {
-            const __m512i at = _mm512_cvtepu8_epi32(
-                _mm_loadu_si128(reinterpret_cast<const __m128i*>(symbols + i)));
-            _mm512_storeu_si512(out + 4 * i, _mm512_i32gather_epi32(at, table, 4));
-        }
-    } else if (item == 2 && bits <= 6) {
-        const __m512i t0 = _mm512_load_si512(table);
-        const __m512i t1 = _mm512_load_si512(table + 64);
-        for (; i + 32 <= n; i += 32) {
-            const __m512i at = _mm512_cvtepu8_epi16(
-                _mm256_loadu_si256(reinterpret_cast<const __m256i*>(symbols + i)));
-            const __m512i v = bits <= 5 ? _mm512_permutexvar_epi16(at, t0)
-                                        : _mm512_permutex2var_epi16(t0, at, t1);
-            _mm512_storeu_si512(out + 2 * i, v);
-        }
-    }
-    lookup_portable(symbols + i, bits, n - i, table, item, out + i * item);
+    lookup_rest(symbols, i, n, table, item, out);
 }
 QC_TARGET_END
 #endif
 
 }  // namespace
+
+void lookup_rest(const std::uint8_t* symbols, std::size_t begin, std::size_t end, const std::uint8_t* table,
+                 std::size_t item, std::uint8_t* out) noexcept {
+    lookup_portable(symbols + begin, 8, end - begin, table, item, out + begin * item);
+}
 
 #if QC_X86
 constinit const Variants<LookupFn> lookup{lookup_portable, lookup_avx2, lookup_avx512};

@@ -18,4 +18,13 @@ using LookupFn = void (*)(const std::uint8_t* symbols, unsigned bits, std::size_
 
 extern const Variants<LookupFn> lookup;
 
+#if QC_X86
+void lookup_avx512(const std::uint8_t* symbols, unsigned bits, std::size_t n, const std::uint8_t* table,
+                   std::size_t item, std::uint8_t* out);
+#endif
+
+// Elements [begin, end), one by one.
+void lookup_rest(const std::uint8_t* symbols, std::size_t begin, std::size_t end, const std::uint8_t* table,
+                 std::size_t item, std::uint8_t* out) noexcept;
+
 }  // namespace qc

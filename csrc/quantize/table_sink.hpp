@@ -37,44 +37,16 @@ private:
     __m512i t_[kRegisters];
 };
 
-// kBytes = 2 or 4: of an element. kUpper: of elements whose lower half is zero.
-// `planes` has byte k of all 256 elements at 256 * k.
+// 64 elements of a table, in kBytes registers. kBytes = 2 or 4: of an element. kUpper: of elements whose lower half is
+// zero. `planes` has byte k of all 256 elements at 256 * k.
 template <unsigned kBytes, unsigned kRegisters, bool kUpper>
-class TableSink {
+class TableLines {
 public:
-    static constexpr bool kTakesTrellis = true;
+    explicit TableLines(const std::uint8_t* planes) noexcept
+        : low0_(planes), low1_(planes + 256), high0_(planes + 256 * (kBytes - 2)), high1_(planes + 256 * (kBytes - 1)) {}
 
-    TableSink(const std::uint8_t* planes, std::uint8_t* out) noexcept
-        : low0_(planes),
-          low1_(planes + 256),
-          high0_(planes + 256 * (kBytes - 2)),
-          high1_(planes + 256 * (kBytes - 1)),
-          out_(out, kBytes),
-          new_(~_bzhi_u64(~0ull, kBytes * out_.lead())),
-          waiting_(_mm512_setzero_si512()),
-          highest_(_mm512_setzero_si512()) {
-        place_ = indices([lead = out_.lead()](unsigned k) { return unpacked<kBytes>(k) - lead; });
-    }
-
-    [[gnu::always_inline]] void put(__m512i symbols) noexcept {
-        highest_ = _mm512_max_epu8(highest_, symbols);
-        __m512i lines[kBytes];
-        look_up(_mm512_permutexvar_epi8(place_, symbols), lines);
-        out_.put_first(_mm512_mask_blend_epi8(new_, waiting_, lines[0]));
-#pragma GCC unroll 3
-        for (unsigned k = 1; k < kBytes; ++k) out_.put(lines[k]);
-        waiting_ = lines[0];
-    }
-
-    void flush() noexcept { out_.flush(waiting_); }
-
-    bool all_below(unsigned size) const noexcept {
-        return size > 255 || _mm512_cmpge_epu8_mask(
-                                 highest_, _mm512_set1_epi8(static_cast<char>(size))) == 0;
-    }
-
-private:
-    [[gnu::always_inline]] void look_up(__m512i symbols, __m512i* lines) const noexcept {
+    // Symbols stand where `unpacked<kBytes>` has put them.
+    [[gnu::always_inline]] void get(__m512i symbols, __m512i* lines) const noexcept {
         const __m512i b2 = high0_.at(symbols);
         const __m512i b3 = high1_.at(symbols);
         const __m512i high_front = _mm512_unpacklo_epi8(b2, b3);
@@ -97,7 +69,43 @@ private:
         }
     }
 
+private:
     BytePlane<kRegisters> low0_, low1_, high0_, high1_;
+};
+
+template <unsigned kBytes, unsigned kRegisters, bool kUpper>
+class TableSink {
+public:
+    static constexpr bool kTakesTrellis = true;
+
+    TableSink(const std::uint8_t* planes, std::uint8_t* out) noexcept
+        : table_(planes),
+          out_(out, kBytes),
+          new_(~_bzhi_u64(~0ull, kBytes * out_.lead())),
+          waiting_(_mm512_setzero_si512()),
+          highest_(_mm512_setzero_si512()) {
+        place_ = indices([lead = out_.lead()](unsigned k) { return unpacked<kBytes>(k) - lead; });
+    }
+
+    [[gnu::always_inline]] void put(__m512i symbols) noexcept {
+        highest_ = _mm512_max_epu8(highest_, symbols);
+        __m512i lines[kBytes];
+        table_.get(_mm512_permutexvar_epi8(place_, symbols), lines);
+        out_.put_first(_mm512_mask_blend_epi8(new_, waiting_, lines[0]));
+#pragma GCC unroll 3
+        for (unsigned k = 1; k < kBytes; ++k) out_.put(lines[k]);
+        waiting_ = lines[0];
+    }
+
+    void flush() noexcept { out_.flush(waiting_); }
+
+    bool all_below(unsigned size) const noexcept {
+        return size > 255 || _mm512_cmpge_epu8_mask(
+                                 highest_, _mm512_set1_epi8(static_cast<char>(size))) == 0;
+    }
+
+private:
+    TableLines<kBytes, kRegisters, kUpper> table_;
     LineStream out_;
     __mmask64 new_;    // of a first line: bytes that were not kept from before
     __m512i waiting_;  // the first line of the 64 before
