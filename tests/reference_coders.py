@@ -259,7 +259,7 @@ def decode_zero_run(payload, count, bits, then="none"):
 def takes_bloomier(config):
     """Whether the stages and options of a codec with `bloomier` are those that the page allows."""
     coder, quantizer = config["coder"], config["quantizer"]
-    good = type(coder["bits"]) is int and 1 <= coder["bits"] <= 8
+    good = type(coder["bits"]) is int and 1 <= coder["bits"] <= 16
     good = good and type(coder["seed"]) is int and 0 <= coder["seed"] < 2**28
     whole = (quantizer.get("axis"), quantizer.get("group")) == (None, None)
     values = {

@@ -30,7 +30,7 @@ def mix(x):
 
 
 def row_of(p, seed):
-    """The eight bytes c0 .. c7 of a position, and its mask."""
+    """The eight bytes c0 .. c7 of a position, and its mask of 16 bits."""
     h = mix((seed * PHI + 1) % WORD)
 
     def byte(j, at):
@@ -39,7 +39,7 @@ def row_of(p, seed):
     block = p // 16 * 16
     turned = [block + (p + d) % 16 for d in (1, 5, 7, 11)]
     c = [byte(j, p) for j in range(4)] + [byte(j, turned[j]) for j in range(4)]
-    return c, c[0] ^ (c[1] & c[2])
+    return c, (c[0] ^ (c[1] & c[2])) | (c[1] ^ (c[2] & c[3])) << 8
 
 
 def visits(count):
@@ -67,7 +67,7 @@ class Bits:
 def decode(cursor, count, bits):
     """Symbols of a payload; `cursor` reads bytes and varints."""
     r, zero, lowest, highest = (cursor.unsigned(1) for _ in range(4))
-    refuse_unless(1 <= r <= 8 and zero < 2**bits and lowest <= highest < 2**bits, "header")
+    refuse_unless(1 <= r <= 16 and zero < 2**bits and lowest <= highest < 2**bits, "header")
     n = highest - lowest + 1
     used = Bits(cursor.take(-(-n // 8)))
     symbols = [lowest + k for k in range(n) if used.get(1)]
@@ -98,7 +98,7 @@ def decode(cursor, count, bits):
             refuse_unless(starts[block] <= tiles, "start")
         at += advance
 
-    table = np.array([*symbols, *[zero] * (256 - len(symbols))], np.uint8)
+    table = np.array([*symbols, *[zero] * (2**r - len(symbols))], np.uint8)
     rows += [bytes(r)] * 8
     out = np.empty(count, np.uint8)
     for p in range(count):
