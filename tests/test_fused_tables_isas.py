@@ -23,8 +23,10 @@ CODECS = [
     "ternary | rans",  # masks and values
     "kmeans(k=12, keep_zeros=True) | bloomier(bits=6)",
     "kmeans(k=100, keep_zeros=True) | bloomier(bits=8)",
+    "kmeans(k=100, keep_zeros=True) | bloomier(bits=9)",
     "uniform(bits=4) | bloomier(bits=5)",
     "uniform(bits=7, group=64) | bloomier(bits=8)",
+    "uniform(bits=7, group=64) | bloomier(bits=12)",
 ]
 
 

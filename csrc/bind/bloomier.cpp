@@ -20,7 +20,7 @@ namespace {
 // The coded payload, or None where that is not shorter than storing the symbols.
 py::object bloomier_encode(const Bytes& symbols, unsigned bits, unsigned word_bits, std::uint32_t seed) {
     require(bits >= 1 && bits <= 8, "bits is 1..8");
-    require(word_bits >= 1 && word_bits <= 8, "word_bits is 1..8");
+    require(word_bits >= 1 && word_bits <= bloomier::kMaxWordBits, "word_bits is 1..16");
     require(seed <= bloomier::kMaxSeed, "seed is below 2^28");
     const auto in = view(symbols);
     require(!in.empty() && in.size() <= kChunk, "a stream has 1..2^20 symbols");

@@ -23,7 +23,7 @@ Status open_values(State& s, ByteReader& in, unsigned bits) noexcept {
     std::uint8_t r = 0, lowest = 0, highest = 0;
     std::span<const std::uint8_t> used;
     QC_TRY(in.get(r, "bloomier: bits of a word"));
-    if (r < 1 || r > 8) return corrupt("bloomier: bits of a word", in.at() - 1);
+    if (r < 1 || r > kMaxWordBits) return corrupt("bloomier: bits of a word", in.at() - 1);
     s.r = r;
     QC_TRY(in.get(s.zero, "bloomier: most frequent symbol"));
     if (s.zero >> bits != 0) return corrupt("bloomier: most frequent symbol too wide", in.at() - 1);
@@ -104,7 +104,7 @@ Status open(void* state, std::span<const std::uint8_t> payload, std::size_t coun
     State& s = *static_cast<State*>(state);
     s.bits = BitReader({});
     QC_TRY(open_state(s, payload, count, bits));
-    const std::size_t last = 16 + (64 + s.r - 1) / s.r;
+    const std::size_t last = 8 + (128 + s.r - 1) / s.r;
     s.tail_first = s.n_tiles > last ? s.n_tiles - last : 0;
     const std::size_t tail = (s.n_tiles - s.tail_first) * s.r;
     if (tail > 0) std::memcpy(s.tail, s.tiles + s.tail_first * s.r, tail);

@@ -25,6 +25,8 @@ inline constexpr std::size_t kBlockSize = 16;                    // positions th
 inline constexpr std::size_t kWindow = kBlock / kBlockSize;      // blocks
 inline constexpr unsigned kMinBucket = 6, kMaxBucket = 16;       // log2 of positions
 inline constexpr unsigned kMaxOrder = 15;
+inline constexpr unsigned kMaxWordBits = 16;
+inline constexpr unsigned kBeyond = 255;  // a word that no symbol has, for all that need more than a byte
 inline constexpr std::uint32_t kMaxSeed = (std::uint32_t{1} << 28) - 1;
 inline constexpr std::size_t kRowTiles = 8;
 inline constexpr std::uint32_t kPhi = 0x9E3779B9, kMul1 = 0x7FEB352D, kMul2 = 0x846CA68B;
@@ -72,8 +74,9 @@ struct alignas(64) State {
     std::uint8_t out[kBlock];
     std::uint8_t other[kBlock];         // of loops that work on two windows
     std::uint8_t symbol_of[256];        // of each byte whose low r bits are a word
-    std::uint8_t tail[512];             // the last tiles, and zeros behind them
-    alignas(64) std::uint8_t tables[16 * 256];  // portable, AVX2: products with the tiles in reach
+    std::uint8_t tail[640];             // the last tiles, and zeros behind them
+    // Portable, AVX2: products of the tiles in reach, of bits 0 .. 7 of words and then of those above.
+    alignas(64) std::uint8_t tables[2 * 16 * 256];
     std::uint32_t starts[(kMaxCount >> kMinBucket) + 1];
     std::uint16_t order[2][kWindow + 8];  // blocks of a window as they are visited: all but the last, the last
 
@@ -106,7 +109,7 @@ struct alignas(64) State {
         return starts[b] + static_cast<std::uint32_t>(i * (starts[b + 1] - starts[b]) >> bucket);
     }
 
-    // Tiles from `at` on: 64 bytes behind the eighth are readable.
+    // Tiles from `at` on: 128 bytes behind the eighth are readable.
     //   requires  at <= n_tiles + 8
     const std::uint8_t* tile(std::size_t at) const noexcept {
         return at < tail_first ? tiles + at * r : tail + (at - tail_first) * r;
@@ -123,7 +126,7 @@ void window_avx512(State& s, std::size_t first, std::size_t blocks, const std::u
 Status open_state(State& s, std::span<const std::uint8_t> payload, std::size_t count, unsigned bits) noexcept;
 
 struct Options {
-    unsigned bits;       // of a word, 1 .. 8
+    unsigned bits;       // of a word, 1 .. kMaxWordBits
     std::uint32_t seed;  // at most kMaxSeed
 };
 

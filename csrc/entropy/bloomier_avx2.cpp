@@ -14,8 +14,10 @@ namespace {
 
 constexpr std::uint32_t kRing = 32;
 constexpr std::size_t kTable = 32;  // bytes
+constexpr std::size_t kAbove = 2 * kRing * kTable;
 
-void fill_nibbles(const std::uint8_t* tile, unsigned r, std::uint8_t* ring, std::uint32_t at) noexcept {
+[[gnu::always_inline]] inline void fill_nibbles(const std::uint8_t* tile, unsigned r, std::uint8_t* ring,
+                                                std::uint32_t at) noexcept {
     constexpr std::uint64_t kOnes = 0x0101010101010101;
     std::uint64_t planes = 0;
     std::memcpy(&planes, tile, r);
@@ -45,15 +47,29 @@ void fill_nibbles(const std::uint8_t* tile, unsigned r, std::uint8_t* ring, std:
         _mm_load_si128(reinterpret_cast<const __m128i*>(b)), 1);
 }
 
-}  // namespace
-
-void window_avx2(State& s, std::size_t first, std::size_t blocks, const std::uint16_t* order) noexcept {
+// Of 32 positions whose tables begin at `a` and, of the second sixteen, at `b`; added to y.
+[[gnu::always_inline]] inline __m256i add_products(__m256i y, const __m256i* c, const std::uint8_t* a,
+                                                   const std::uint8_t* b) noexcept {
     const __m256i nibble = _mm256_set1_epi8(15);
+#pragma GCC unroll 8
+    for (std::size_t j = 0; j < 8; ++j) {
+        const __m256i low = two_tables(a + j * kTable, b + j * kTable);
+        const __m256i high = two_tables(a + j * kTable + 16, b + j * kTable + 16);
+        y = _mm256_xor_si256(y, _mm256_shuffle_epi8(low, _mm256_and_si256(c[j], nibble)));
+        y = _mm256_xor_si256(y, _mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi16(c[j], 4), nibble)));
+    }
+    return y;
+}
+
+template <bool kWide>
+void decode_window(State& s, std::size_t first, std::size_t blocks, const std::uint16_t* order) noexcept {
     const __m256i words = _mm256_set1_epi8(static_cast<char>((1u << s.r) - 1));
+    const __m256i words_above = _mm256_set1_epi8(static_cast<char>(((1u << s.r) - 1) >> 8));
     const __m256i lanes = _mm256_add_epi32(
         _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3), _mm256_set1_epi32(static_cast<int>(4 * kPhi))),
         _mm256_set1_epi32(static_cast<int>(s.seed)));
     const __m256i zero = _mm256_set1_epi8(static_cast<char>(s.zero));
+    const __m256i beyond = _mm256_set1_epi8(static_cast<char>(kBeyond));
     const unsigned rounds = (s.n_values + 15) / 16;
     alignas(16) std::uint8_t symbols[256] = {};
     for (unsigned w = 0; w < s.n_values; ++w) symbols[w] = s.symbol_of[w] ^ s.zero;
@@ -62,7 +78,11 @@ void window_avx2(State& s, std::size_t first, std::size_t blocks, const std::uin
         const bool two = i + 1 < blocks;
         const std::uint32_t t0 = s.start(first + i), t1 = two ? s.start(first + i + 1) : t0;
         if (s.ready < t0) s.ready = t0;
-        for (; s.ready < t1 + kRowTiles; ++s.ready) fill_nibbles(s.tile(s.ready), s.r, s.tables, s.ready);
+        for (; s.ready < t1 + kRowTiles; ++s.ready) {
+            const std::uint8_t* const tile = s.tile(s.ready);
+            fill_nibbles(tile, kWide ? 8 : s.r, s.tables, s.ready);
+            if constexpr (kWide) fill_nibbles(tile + 8, s.r - 8, s.tables + kAbove, s.ready);
+        }
         const std::uint8_t* const a = s.tables + t0 % kRing * kTable;
         const std::uint8_t* const b = a + (t1 - t0) * kTable;
         const std::uint32_t q0 = order[i], q1 = order[i + 1];
@@ -79,15 +99,13 @@ void window_avx2(State& s, std::size_t first, std::size_t blocks, const std::uin
         c[5] = _mm256_alignr_epi8(c[1], c[1], kTurn[1]);
         c[6] = _mm256_alignr_epi8(c[2], c[2], kTurn[2]);
         c[7] = _mm256_alignr_epi8(c[3], c[3], kTurn[3]);
-        __m256i y = _mm256_xor_si256(c[0], _mm256_and_si256(c[1], c[2]));
-#pragma GCC unroll 8
-        for (std::size_t j = 0; j < 8; ++j) {
-            const __m256i low = two_tables(a + j * kTable, b + j * kTable);
-            const __m256i high = two_tables(a + j * kTable + 16, b + j * kTable + 16);
-            y = _mm256_xor_si256(y, _mm256_shuffle_epi8(low, _mm256_and_si256(c[j], nibble)));
-            y = _mm256_xor_si256(y, _mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi16(c[j], 4), nibble)));
+        const __m256i mask = _mm256_xor_si256(c[0], _mm256_and_si256(c[1], c[2]));
+        __m256i y = _mm256_and_si256(add_products(mask, c, a, b), words);
+        if constexpr (kWide) {
+            __m256i above = _mm256_xor_si256(c[1], _mm256_and_si256(c[2], c[3]));
+            above = _mm256_and_si256(add_products(above, c, a + kAbove, b + kAbove), words_above);
+            y = _mm256_blendv_epi8(beyond, y, _mm256_cmpeq_epi8(above, _mm256_setzero_si256()));
         }
-        y = _mm256_and_si256(y, words);
         // Words of each sixteen symbols in turn; a shuffle gives 0 where an index has its top bit.
         __m256i out = zero;
         for (unsigned k = 0; k < rounds; ++k) {
@@ -101,6 +119,13 @@ void window_avx2(State& s, std::size_t first, std::size_t blocks, const std::uin
             _mm_store_si128(reinterpret_cast<__m128i*>(s.out + q1 * kBlockSize), _mm256_extracti128_si256(out, 1));
         }
     }
+}
+
+}  // namespace
+
+void window_avx2(State& s, std::size_t first, std::size_t blocks, const std::uint16_t* order) noexcept {
+    if (s.r > 8) return decode_window<true>(s, first, blocks, order);
+    decode_window<false>(s, first, blocks, order);
 }
 
 }  // namespace qc::bloomier

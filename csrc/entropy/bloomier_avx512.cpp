@@ -9,8 +9,7 @@ namespace qc::bloomier {
 
 void window_avx512(State& s, std::size_t first, std::size_t blocks, const std::uint16_t* order) noexcept {
     const auto nothing = [](std::size_t) {};
-    if (s.r <= 6) return decode_window<1>(s, first, blocks, order, s.out, nothing);
-    decode_window<4>(s, first, blocks, order, s.out, nothing);
+    with_word_bits(s.r, [&]<unsigned kBits>() { decode_window<kBits>(s, first, blocks, order, s.out, nothing); });
 }
 
 }  // namespace qc::bloomier

@@ -46,7 +46,7 @@ struct Keys {
 // Rows by their lowest slot. Memory is kept from call to call.
 struct Band {
     std::vector<std::uint64_t> row;
-    std::vector<std::uint8_t> word;
+    std::vector<std::uint16_t> word;
     std::size_t size = 0;
 
     void reset(std::size_t slots) {
@@ -70,7 +70,7 @@ struct Band {
             const std::uint64_t other = row[slot];
             if (other == 0) {
                 row[slot] = c;
-                word[slot] = static_cast<std::uint8_t>(v);
+                word[slot] = static_cast<std::uint16_t>(v);
                 return kTaken;
             }
             c ^= other;
@@ -79,9 +79,9 @@ struct Band {
         return v != 0 ? kContradiction : kRedundant;
     }
 
-    // Back substitution from the last slot; slots without a row are 0.
+    // Planes first .. first + kBits - 1 of r: back substitution from the last slot; slots without a row are 0.
     template <unsigned kBits>
-    void solve(std::size_t tiles, std::uint8_t* out) const noexcept {
+    void solve_planes(std::size_t tiles, unsigned first, unsigned r, std::uint8_t* out) const noexcept {
         std::uint64_t plane[kBits] = {};
         for (std::size_t t = tiles; t-- > 0;) {
             for (std::size_t k = 8; k-- > 0;) {
@@ -99,23 +99,25 @@ struct Band {
                 folded ^= folded >> 4;
                 folded ^= folded >> 2;
                 folded ^= folded >> 1;
-                const unsigned own = word[t * 8 + k];
+                const unsigned own = word[t * 8 + k] >> first;
                 for (unsigned i = 0; i < kBits; ++i) plane[i] |= (folded >> 8 * i ^ own >> i) & 1;
             }
-            for (unsigned i = 0; i < kBits; ++i) out[t * kBits + i] = static_cast<std::uint8_t>(plane[i]);
+            for (unsigned i = 0; i < kBits; ++i) out[t * r + first + i] = static_cast<std::uint8_t>(plane[i]);
         }
     }
 
     void solve(std::size_t tiles, unsigned r, std::uint8_t* out) const noexcept {
-        switch (r) {
-            case 1: return solve<1>(tiles, out);
-            case 2: return solve<2>(tiles, out);
-            case 3: return solve<3>(tiles, out);
-            case 4: return solve<4>(tiles, out);
-            case 5: return solve<5>(tiles, out);
-            case 6: return solve<6>(tiles, out);
-            case 7: return solve<7>(tiles, out);
-            default: return solve<8>(tiles, out);
+        for (unsigned first = 0; first < r; first += 8) {
+            switch (r - first) {
+                case 1: solve_planes<1>(tiles, first, r, out); break;
+                case 2: solve_planes<2>(tiles, first, r, out); break;
+                case 3: solve_planes<3>(tiles, first, r, out); break;
+                case 4: solve_planes<4>(tiles, first, r, out); break;
+                case 5: solve_planes<5>(tiles, first, r, out); break;
+                case 6: solve_planes<6>(tiles, first, r, out); break;
+                case 7: solve_planes<7>(tiles, first, r, out); break;
+                default: solve_planes<8>(tiles, first, r, out);
+            }
         }
     }
 };
@@ -204,8 +206,9 @@ std::uint64_t row_of(std::uint32_t seed, std::uint32_t p) noexcept {
 
 constexpr unsigned mask_of(std::uint64_t row) noexcept {
     // No fixed vector of slots may give the mask: without one, or with the sum of all columns, planes that no
-    // value uses solve to a constant, and every position answers with a value. Not linear: none can.
-    return static_cast<unsigned>((row ^ (row >> 8 & row >> 16)) & 255);
+    // value uses solve to a constant, and every position answers with a value. Not linear: none can. Nor may two
+    // planes have one mask: they would answer alike.
+    return static_cast<unsigned>((row ^ (row >> 8 & row >> 16)) & 0xFFFF);
 }
 
 std::uint32_t zigzag(std::int64_t v) noexcept { return static_cast<std::uint32_t>(v < 0 ? -2 * v - 1 : 2 * v); }

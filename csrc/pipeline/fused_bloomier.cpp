@@ -14,7 +14,7 @@ QC_TARGET("avx2,bmi,bmi2,popcnt,f16c,avx512f,avx512bw,avx512vl,"
 
 namespace {
 
-template <unsigned kSplit, class Sink>
+template <unsigned kBits, class Sink>
 Status windows_to(bloomier::State& s, std::size_t n, Sink& sink) noexcept {
     const auto put = [&](const std::uint8_t* symbols) __attribute__((always_inline)) {
         sink.put(_mm512_loadu_si512(symbols));
@@ -27,12 +27,12 @@ Status windows_to(bloomier::State& s, std::size_t n, Sink& sink) noexcept {
         const std::uint16_t* const order = s.order[blocks == bloomier::kWindow ? 0 : 1];
         const std::size_t first = s.done / bloomier::kBlockSize;
         if (ready == nullptr) {
-            bloomier::decode_window<kSplit>(s, first, blocks, order, out, [](std::size_t) {});
+            bloomier::decode_window<kBits>(s, first, blocks, order, out, [](std::size_t) {});
         } else {
-            bloomier::decode_window<kSplit>(s, first, blocks, order, out,
-                                            [&](std::size_t block) __attribute__((always_inline)) {
-                                                put(ready + block * bloomier::kBlockSize);
-                                            });
+            bloomier::decode_window<kBits>(s, first, blocks, order, out,
+                                           [&](std::size_t block) __attribute__((always_inline)) {
+                                               put(ready + block * bloomier::kBlockSize);
+                                           });
         }
         QC_TRY(bloomier::pass_exceptions(s, m, out));
         ready = out;
@@ -45,7 +45,7 @@ Status windows_to(bloomier::State& s, std::size_t n, Sink& sink) noexcept {
 template <class Sink>
 Status bloomier_to(bloomier::State& s, std::size_t n, Sink& sink) noexcept {
     if (n > s.count - s.done) return corrupt("bloomier: read past the last symbol");
-    return s.r <= 6 ? windows_to<1>(s, n, sink) : windows_to<4>(s, n, sink);
+    return bloomier::with_word_bits(s.r, [&]<unsigned kBits>() { return windows_to<kBits>(s, n, sink); });
 }
 
 template <DType kTo, Halves kHow>

@@ -31,7 +31,7 @@ class Bloomier(Coder):
     Parameters
     ----------
     bits : int
-        Of a stored symbol, 1..8. Each more halves the rate of errors.
+        Of a stored symbol, 1..16. Each more halves the rate of errors.
     seed : int, default 0
         0..2**28 - 1. Another seed has errors elsewhere.
 
@@ -69,7 +69,7 @@ class Bloomier(Coder):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_int("bits", self.bits, 1, 8)
+        check_int("bits", self.bits, 1, 16)
         check_int("seed", self.seed, 0, _MAX_SEED)
 
     def stream(self, symbols: npt.NDArray[np.uint8], bits: int) -> bytes:

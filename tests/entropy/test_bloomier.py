@@ -89,7 +89,7 @@ def test_example_of_the_page(isa):
 COUNTS = [3, 15, 16, 17, 47, 63, 64, 65, 100, 1000, 4097]
 
 
-@pytest.mark.parametrize("word_bits", range(1, 9))
+@pytest.mark.parametrize("word_bits", [*range(1, 10), 12, 16])
 @pytest.mark.parametrize("density", [0.02, 0.3, 0.9])
 def test_keys_come_back_and_zeros_as_the_slow_twin_says(word_bits, density):
     values = min(2**word_bits - 1, 20)
@@ -112,7 +112,8 @@ def test_keys_come_back_and_zeros_as_the_slow_twin_says(word_bits, density):
 @pytest.mark.parametrize(
     ("n", "density", "values", "bits", "word_bits"),
     [(8191, 0.1, 15, 4, 5), (8192, 0.05, 200, 8, 8), (8193, 0.1, 100, 7, 7),
-     (20_001, 0.004, 3, 2, 2),     (40_000, 0.5, 1, 3, 1), (30_000, 0.97, 6, 6, 3)],
+     (20_001, 0.004, 3, 2, 2), (40_000, 0.5, 1, 3, 1), (30_000, 0.97, 6, 6, 3),
+     (8193, 0.1, 100, 7, 9), (20_001, 0.05, 15, 4, 12), (16_385, 0.2, 255, 8, 16)],
 )  # fmt: skip
 def test_streams_of_several_windows_decode_as_the_slow_twin_says(
     n, density, values, bits, word_bits
@@ -154,10 +155,11 @@ def test_keys_come_back_wherever_they_lie(what, keys):
     assert 8 * len(payload) < 1.08 * 6 * (symbols != zero).sum()
 
 
-@pytest.mark.parametrize("word_bits", [4, 6, 8])
+@pytest.mark.parametrize("word_bits", [4, 6, 8, 10, 16])
 @pytest.mark.parametrize("values", [1, 2, 15])
 def test_zeros_answer_with_a_value_at_the_rate_asked_for(word_bits, values):
-    # 3 sigma; no mask, or the sum of the row's columns as one, makes this 1 for one and two values.
+    # 3 sigma; no mask, or the sum of the row's columns as one, makes this 1 for one and two values;
+    # one mask for bits 0 .. 7 and 8 .. 15 makes it 2**-8 for one value and words of 16 bits.
     symbols = sparse(4 * MEGA, 0.08, values)
     wrong = zeros = 0
     for chunk in symbols.reshape(4, MEGA):
@@ -212,7 +214,9 @@ HEAD = "03 01 00 03 0D 04 00 01 01 0C 00 00"
         (f"{HEAD} 21 00 01 52 00", None),
         ("", TRUNCATED),
         ("00" + HEAD[2:] + "21 00 01 52 00", CORRUPT),  # words of no bits
-        ("09" + HEAD[2:] + "21 00 01 52 00", CORRUPT),
+        ("11" + HEAD[2:] + 17 * "21" + "52 00 00", CORRUPT),  # of 17
+        ("10" + HEAD[2:] + 16 * "21" + "52 00 00", None),
+        ("10" + HEAD[2:] + 16 * "21" + "52 00 01", CORRUPT),  # word 256 of three values
         ("03 10 00 03 0D 04 00 01 01 0C 00 00 21 00 01 52 00", CORRUPT),  # zero in 4 bits
         ("03 01 04 03 0D 04 00 01 01 0C 00 00 21 00 01 52 00", CORRUPT),  # lowest above highest
         ("03 01 00 10 0D 04 00 01 01 0C 00 00 21 00 01 52 00", CORRUPT),  # highest in 4 bits
@@ -251,13 +255,14 @@ def test_stream_that_no_writer_writes_is_refused(isa, payload, code):
 
 
 @functools.cache
-def small_stream():
-    symbols = sparse(260, 0.2, 5)
-    return symbols, twin_bloomier.encode(symbols.tolist(), 3, 0, spare=-9)  # with exceptions
+def small_stream(word_bits):
+    symbols = sparse(260, 0.2, 5)  # and too few tiles: with exceptions
+    return symbols, twin_bloomier.encode(symbols.tolist(), word_bits, 0, spare=-9)
 
 
-def test_every_flipped_bit_and_truncation_is_judged_as_by_the_slow_twin(isa):
-    symbols, payload = small_stream()
+@pytest.mark.parametrize("word_bits", [3, 11])
+def test_every_flipped_bit_and_truncation_is_judged_as_by_the_slow_twin(isa, word_bits):
+    symbols, payload = small_stream(word_bits)
     assert payload[8] > 0
     flipped = bytearray(payload)
     for at in range(8 * len(payload)):
@@ -276,6 +281,6 @@ def test_streams_of_noise_never_leave_the_family_of_errors(isa):
     rng = np.random.default_rng(8)
     for k in range(400):
         noise = rng.integers(0, 256, 40 + 8 * k, dtype=np.uint8)
-        noise[:12] = [1 + k % 8, 0, 1, 1, 1, 100, 0, min(127, 4 * k), 1, 6 + k % 11, k % 3, k % 5]
+        noise[:12] = [1 + k % 16, 0, 1, 1, 1, 100, 0, min(127, 4 * k), 1, 6 + k % 11, k % 3, k % 5]
         with contextlib.suppress(_core.KernelError):
             decode(noise.tobytes(), 1000 + k, 8)

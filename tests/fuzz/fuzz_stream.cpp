@@ -65,7 +65,8 @@ std::vector<std::uint8_t> encode_and_damage(const CoderKernel& coder, fuzz::Inpu
         out.clear();
     } else {
         const unsigned least = static_cast<unsigned>(std::bit_width(in_use));
-        out.resize(bloomier::encode(symbols, bits, {least + static_cast<unsigned>(places[0] % (9 - least)), changes}, workspace, out));
+        const unsigned word_bits = least + static_cast<unsigned>(places[0] % (bloomier::kMaxWordBits + 1 - least));
+        out.resize(bloomier::encode(symbols, bits, {word_bits, changes}, workspace, out));
     }
     for (unsigned k = 0; k < changes && !out.empty(); ++k) out[places[k] % out.size()] ^= values[k];
     if (changes == 3 && !out.empty()) out.resize(places[0] % (out.size() + 1));

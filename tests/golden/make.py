@@ -73,6 +73,7 @@ FILES = {
     for coder in CODERS["1.1"]
 }
 FILES["1.1-sparse-bloomier"] = "uniform(bits=4) | bloomier(bits=6)"
+FILES["1.1-sparse-bloomier12"] = "uniform(bits=4) | bloomier(bits=12)"
 FILES["1.1-escapes-rans"] = "uniform(step=0.125, rdo=0.01) | rans"
 MIXED = "1.0-mixed"
 SHARED = "1.1-mixed"
