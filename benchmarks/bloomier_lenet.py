@@ -32,9 +32,9 @@ import qcodec
 FC1_DENSITIES = (0.08, 0.04, 0.02, 0.01)  # falling: each network is pruned from the one before
 FC2_DENSITY, FC3_DENSITY = 0.08, 0.26
 VALUES_OF_FC3 = 16
-# Codebook entries with zero, and the first `bits`: one more than names the others. 8 is the last.
-FIRST_BITS = {3: 2, 4: 3, 16: 5}
-MOST_BITS = 8
+# Codebook entries with zero, and bits that name the others; `bits` are 1 .. 8 more.
+VALUE_BITS = {3: 1, 4: 2, 16: 4}
+MORE_BITS = range(1, 9)
 GAP_BITS = 5  # of the paper, for fully connected layers
 DENSE_EPOCHS, PRUNE_EPOCHS, RETRAIN_EPOCHS = 15, 10, 4
 RAMP = 0.6  # part of the pruning epochs in which the density falls
@@ -259,10 +259,10 @@ def measure(seeds: Sequence[int]) -> Iterator[Row]:
             yield uncoded(fc1)
             base = {"seed": seed, "density": fc1}
             start = Run(net, net, images)
-            for k, first in FIRST_BITS.items():
+            for k, value_bits in VALUE_BITS.items():
                 yield from rows_of_exact(start, k, data, base)
-                for bits in range(first, MOST_BITS + 1):
-                    yield from rows_of_bloomier(start, k, bits, data, base)
+                for more in MORE_BITS:
+                    yield from rows_of_bloomier(start, k, value_bits + more, data, base)
 
 
 def main() -> None:
