@@ -209,13 +209,13 @@ def draw(points: Sequence[Point], path: Path) -> None:
     dense = next(p for p in points if p.row.density == 1)
     axes.axhline(dense.mean("after"), color="#777777", linewidth=0.8)
     axes.annotate(
-        "float32, 1,066 kB", (0.99, dense.mean("after")), (0, 3), ha="right", fontsize=8,
+        "float32, 1,066 kB", (0.01, dense.mean("after")), (0, 3), fontsize=8,
         xycoords=axes.get_yaxis_transform(), textcoords="offset points",
     )  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis, ticks in (
-        (axes.xaxis, (4, 5, 6, 8, 10, 15, 20)),
+        (axes.xaxis, (4, 5, 6, 8, 10, 15, 20, 30)),
         (axes.yaxis, (1.5, 2, 3, 5, 10, 20)),
     ):
         axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
