@@ -169,6 +169,10 @@ Status encode(std::span<const std::uint64_t> dims, const std::uint8_t* gradient,
     std::size_t at = header_bytes(dims, begin);
     store(begin + at, step.scale);
     at += 4;
+    if (most == 0 && n > 0) {  // what is left stays zero
+        out.resize(static_cast<std::size_t>(base3::put_run(part, begin + at) - begin));
+        return kOkStatus;
+    }
     alignas(64) std::uint8_t bytes[kBlock + base3::kSlack];
     Shortener shortener(begin + at);
     for (std::size_t first = 0; first < part; first += kBlock) {
