@@ -32,14 +32,13 @@ struct alignas(64) EncodeTable {
 
 struct Model {
     unsigned symbol_bits;              // of a symbol without its raw bits
-    unsigned escape_bits;              // about what an escape takes beyond its slot
     unsigned raw_bits;
     unsigned memory;                   // of the trellis that the symbols follow; else 0
     unsigned n_tables;
     std::size_t tile;
     bool same_index;                   // index plane = symbols
     bool must_escape;                  // symbols without an index occur
-    bool patient;                      // size before speed
+    bool by_rank;                      // escapes are taken to be few and alike in all tables
     std::uint8_t index_of[256];        // by symbol; kUnseen marks those without an index
     std::uint8_t symbol_of[kEntries];  // by index, without raw bits
     std::uint64_t seen;                // indices with a symbol; below bit 63
@@ -99,8 +98,12 @@ constexpr unsigned width_of(unsigned values) noexcept {
     return values < 2 ? 0 : static_cast<unsigned>(std::bit_width(values - 1));
 }
 
-// What an escape takes beyond its slot, about, where so many of the symbols have no index.
-unsigned about_escape_bits(unsigned symbol_bits, std::uint64_t without_index, std::uint64_t total);
+// What an escape takes beyond its slot, about.
+unsigned escape_bits(const Model& model);
+
+// What escapes of these counts, by index, among so many symbols take beyond their slots, in units of 2^-16 bit: many are
+// stored in bytes, others by rank (plan_escapes); those that have no index are taken to cost all of their bits.
+std::uint64_t escapes_cost(const Model& model, const std::uint32_t* escaped, std::uint64_t symbols);
 
 // Frequencies by index for symbols with these counts, index 63 for the escape. Keeps what is seen and worth a slot;
 // goes without an escape where nothing needs one and that is smaller.

@@ -5,16 +5,36 @@
 #include "entropy/rans_encode.hpp"
 
 namespace qc::rans {
+
 namespace {
 
 // Of so many escapes each is stored in a byte (plan_escapes).
-bool are_many(std::uint64_t escapes, std::uint64_t total) { return escapes > total / 64; }
+bool are_many(std::uint64_t escapes, std::uint64_t symbols) { return escapes > symbols / 64; }
 
 }  // namespace
 
-unsigned about_escape_bits(unsigned symbol_bits, std::uint64_t without_index, std::uint64_t total) {
+unsigned escape_bits(const Model& m) {
     constexpr unsigned kRanked = 3;
-    return std::min(symbol_bits, are_many(without_index, total) ? 8 : kRanked);
+    if (m.by_rank) return std::min(m.symbol_bits, kRanked);
+    const auto seen = static_cast<unsigned>(std::popcount(m.seen));
+    return std::min(m.symbol_bits, m.must_escape ? m.symbol_bits : width_of(seen));
+}
+
+std::uint64_t escapes_cost(const Model& m, const std::uint32_t* escaped, std::uint64_t symbols) {
+    std::uint32_t rare[kEscape];
+    std::copy_n(escaped, kEscape, rare);
+    std::uint64_t escapes = escaped[kEscape];
+    for (const std::uint32_t count : rare) escapes += count;
+    if (!m.by_rank) return escapes * escape_bits(m) * kOneBit;
+    if (are_many(escapes, symbols)) return escapes * 8 * kOneBit;
+    std::sort(rare, rare + kEscape, std::greater<>());
+    std::uint64_t least = ~std::uint64_t{0};
+    for (unsigned width = 1; width < 4; ++width) {
+        std::uint64_t bits = 0;
+        for (unsigned r = 0; r < kEscape; ++r) bits += rare[r] * std::uint64_t{(r >> width) + 1 + width};
+        least = std::min(least, bits);
+    }
+    return (least + std::uint64_t{escaped[kEscape]} * m.symbol_bits) * kOneBit;
 }
 
 namespace {
@@ -22,8 +42,8 @@ namespace {
 constexpr std::uint64_t kOther = std::uint64_t{1} << kEscape;
 
 // Those indices of `seen` that are worth a slot, at least one. Leaves the counts of `all`, the others' as escapes.
-std::uint64_t worth_a_slot(const std::uint32_t* counts, std::uint64_t seen, std::uint64_t all, unsigned escape_bits,
-                           std::uint32_t* grouped) {
+std::uint64_t worth_a_slot(const Model& m, const std::uint32_t* counts, std::uint64_t seen, std::uint64_t all,
+                           unsigned bits, std::uint32_t* grouped) {
     std::uint64_t total = 0;
     auto most = static_cast<unsigned>(std::countr_zero(seen | kOther >> 1));
     for (unsigned e = 0; e < kEntries; ++e) {
@@ -34,15 +54,15 @@ std::uint64_t worth_a_slot(const std::uint32_t* counts, std::uint64_t seen, std:
     // A slot costs the others total * log2(256 / 255) bits, about total / 177.
     std::uint64_t kept = std::uint64_t{1} << most;
     for (unsigned e = 0; e < kEscape; ++e) {
-        const bool worth = grouped[e] * std::uint64_t{177} * std::max(escape_bits, 1u) > total;
+        const bool worth = grouped[e] * std::uint64_t{177} * std::max(bits, 1u) > total;
         if (worth && (seen >> e & 1) != 0) {
             kept |= std::uint64_t{1} << e;
         } else if ((kept >> e & 1) == 0) {
             grouped[kEscape] += grouped[e];
         }
     }
-    if (escape_bits < 8 && are_many(grouped[kEscape], total)) return worth_a_slot(counts, seen, all, 8, grouped);
-    return kept;
+    const bool in_bytes = m.by_rank && bits < 8 && are_many(grouped[kEscape], total);
+    return in_bytes ? worth_a_slot(m, counts, seen, all, 8, grouped) : kept;
 }
 
 // What the slots of symbols with these counts take in all, in units of 2^-16 bit.
@@ -55,28 +75,15 @@ std::uint64_t slots_cost(const std::uint8_t* freq, const std::uint32_t* counts, 
     return sum;
 }
 
-// What the escaped ones of these symbols take beyond their slots, in units of 2^-16 bit: many are stored in bytes,
-// others by rank (plan_escapes); those that have no index are taken to cost all of their bits.
-std::uint64_t escapes_cost(const Model& m, const std::uint32_t* counts, std::uint64_t kept) {
-    std::uint32_t rare[kEntries];
-    unsigned n = 0;
-    std::uint64_t escapes = 0;
+// What those of these symbols that are not kept take beyond their slots.
+std::uint64_t escapes_cost_of(const Model& m, const std::uint32_t* counts, std::uint64_t kept) {
+    std::uint32_t escaped[kEntries];
     std::uint64_t total = 0;
     for (unsigned e = 0; e < kEntries; ++e) {
         total += counts[e];
-        if ((kept >> e & 1) != 0 || counts[e] == 0) continue;
-        escapes += counts[e];
-        if (e != kEscape) rare[n++] = counts[e];
+        escaped[e] = (kept >> e & 1) != 0 ? 0 : counts[e];
     }
-    if (are_many(escapes, total)) return escapes * 8 * kOneBit;
-    std::sort(rare, rare + n, std::greater<>());
-    std::uint64_t least = ~std::uint64_t{0};
-    for (unsigned width = 1; width < 4; ++width) {
-        std::uint64_t bits = 0;
-        for (unsigned r = 0; r < n; ++r) bits += rare[r] * std::uint64_t{(r >> width) + 1 + width};
-        least = std::min(least, bits);
-    }
-    return (least + std::uint64_t{counts[kEscape]} * m.symbol_bits) * kOneBit;
+    return escapes_cost(m, escaped, total);
 }
 
 // Frequencies by index for symbols with these counts, index 63 for the escape. Keeps what is seen
@@ -94,14 +101,14 @@ std::uint64_t fit_context(const Model& m, const std::uint32_t* counts, std::uint
         std::copy_n(made, kEntries, freq);
     };
     std::uint64_t before = 0;
-    for (unsigned bits = m.escape_bits; bits + 2 > m.escape_bits; --bits) {
-        const std::uint64_t kept = worth_a_slot(counts, m.seen, ~std::uint64_t{0}, bits, grouped);
+    for (unsigned bits = escape_bits(m); bits + 2 > escape_bits(m); --bits) {
+        const std::uint64_t kept = worth_a_slot(m, counts, m.seen, ~std::uint64_t{0}, bits, grouped);
         if (kept == before) break;
         before = kept;
         if (kept != m.seen || m.must_escape || std::popcount(kept) < 2) {
-            attempt(grouped, kept | kOther, escapes_cost(m, counts, kept));
+            attempt(grouped, kept | kOther, escapes_cost_of(m, counts, kept));
         }
-        if (bits == 0 || !m.patient) break;
+        if (bits == 0 || !m.by_rank) break;
     }
     if (!m.must_escape && std::popcount(m.seen) >= 2) attempt(counts, m.seen, 0);
     return best;
@@ -127,9 +134,9 @@ std::uint64_t fit_contexts(const Model& m, const std::uint32_t* counts, std::uin
     const bool two_each = std::popcount(wanted[0]) >= 2 && std::popcount(wanted[1]) >= 2;
     if (!m.must_escape && two_each) attempt(0, wanted, [&](unsigned) { return counts; }, 0);
     std::uint64_t before = 0;
-    for (unsigned bits = m.escape_bits; bits + 2 > m.escape_bits; --bits) {
-        const std::uint64_t kept[2] = {worth_a_slot(counts, wanted[0], ~m.odd, bits, grouped[0]),
-                                       worth_a_slot(counts, wanted[1], m.odd & ~kOther, bits, grouped[1])};
+    for (unsigned bits = escape_bits(m); bits + 2 > escape_bits(m); --bits) {
+        const std::uint64_t kept[2] = {worth_a_slot(m, counts, wanted[0], ~m.odd, bits, grouped[0]),
+                                       worth_a_slot(m, counts, wanted[1], m.odd & ~kOther, bits, grouped[1])};
         const std::uint64_t both = kept[0] | kept[1];
         if (both == before || (!m.must_escape && two_each && both == m.seen)) break;
         before = both;
@@ -139,12 +146,12 @@ std::uint64_t fit_contexts(const Model& m, const std::uint32_t* counts, std::uin
             rare += grouped[c][kEscape];
             for (std::uint64_t k = kept[c] | kOther; k != 0; k &= k - 1) total += grouped[c][std::countr_zero(k)];
         }
-        const std::uint64_t escaped = escapes_cost(m, counts, both);
+        const std::uint64_t escaped = escapes_cost_of(m, counts, both);
         const auto share = static_cast<unsigned>(rare * kTotal / total);
         for (unsigned f = std::max(share, 1u); f <= share + 1; ++f) {
             attempt(std::min(f, kTotal / 2), kept, [&](unsigned c) { return grouped[c]; }, escaped);
         }
-        if (bits == 0 || !m.patient) break;
+        if (bits == 0 || !m.by_rank) break;
     }
     return best;
 }

@@ -64,7 +64,7 @@ unsigned n_indices(const Model& m) {
 std::uint32_t index_cost(const Model& m, unsigned t, unsigned i) {
     const EncodeTable& table = m.encode_tables[t];
     if (table.freq[i] == 0) return 31 * kOneBit;  // never happens: no escape, index not in use
-    return cost_q16(table.freq[i]) + (table.escaped[i] != 0 ? m.escape_bits * kOneBit : 0);
+    return cost_q16(table.freq[i]) + (table.escaped[i] != 0 ? escape_bits(m) * kOneBit : 0);
 }
 
 void set_costs(Model& m) {
@@ -119,9 +119,6 @@ void index_counts(const std::uint32_t* counts, unsigned bits, unsigned raw_bits,
     m.raw_bits = raw_bits;
     m.symbol_bits = bits - raw_bits;
     m.must_escape = by_index[n] > 0;
-    std::uint64_t total = 0;
-    for (unsigned i = 0; i < kEntries; ++i) total += by_index[i];
-    m.escape_bits = about_escape_bits(m.symbol_bits, by_index[n], total);
 }
 
 }  // namespace
@@ -134,7 +131,6 @@ void plan_index(const std::uint32_t* counts, unsigned bits, unsigned memory, Mod
         m.memory = memory;
         m.same_index = true;
         m.symbol_bits = bits;
-        m.escape_bits = about_escape_bits(bits, 0, 0);
         for (unsigned s = 0; s < 256; ++s) {
             const bool seen = s < kEntries && counts[s] > 0;
             m.index_of[s] = static_cast<std::uint8_t>((s & 63) | (seen ? 0 : kUnseen));
@@ -145,7 +141,7 @@ void plan_index(const std::uint32_t* counts, unsigned bits, unsigned memory, Mod
         return;
     }
     m.same_index = false;
-    m.patient = false;
+    m.by_rank = false;
     m.memory = memory;
     // Two contexts need indices of both kinds.
     if (memory > 0) {
@@ -190,16 +186,18 @@ struct Search {
     unsigned rounds;         // of k-means
     unsigned most_tables;
     unsigned divisor;        // from one number of tables to the next one tried
+    bool patient;            // size before speed: else several tables must save 1/1024
 };
 
 // Keeps what it finds in `m` where that is smaller than what is there.
 void try_tables(const Sample& s, std::size_t n, const Search& search, Model& m) {
     const std::size_t all_tiles = (n + search.tile - 1) / search.tile;
-    const unsigned rare_bits = m.escape_bits;
+    const unsigned rare_bits = escape_bits(m);
     GroupCounts sums;
     std::uint32_t all[kEntries];
     std::uint8_t freq[kEntries];
     sum_tiles(s, all);
+    m.by_rank = search.patient || m.raw_bits == 0;  // with raw bits few are worth their time
     if (m.n_tables == 0) {
         const std::uint64_t one = fit_frequencies(m, all, freq);
         m.n_tables = 1;
@@ -208,8 +206,9 @@ void try_tables(const Sample& s, std::size_t n, const Search& search, Model& m) 
         m.bits = one / kOneBit * n / s.n + table_bits(freq, m.symbol_bits);
     }
     if (s.tiles < 2 * kLeastTiles) return;
+    m.by_rank = search.patient;
     sort_tiles(s, all, rare_bits);
-    if (m.patient) sort_between_two(s, rare_bits, search.rounds);
+    if (search.patient) sort_between_two(s, rare_bits, search.rounds);
     for (unsigned want = search.most_tables; want >= 2; want /= search.divisor) {
         if (s.tiles < kLeastTiles * want) break;
         const unsigned groups = group_tiles(s, want, rare_bits, search.rounds, sums);
@@ -223,7 +222,7 @@ void try_tables(const Sample& s, std::size_t n, const Search& search, Model& m) 
         }
         const std::uint64_t bits = cost / kOneBit * n / s.n + side;
         // Switching tables costs a quarter of the decoding speed.
-        if (bits + (m.patient ? 0 : bits / 1024) >= m.bits) continue;
+        if (bits + (search.patient ? 0 : bits / 1024) >= m.bits) continue;
         m.bits = bits;
         m.n_tables = groups;
         m.tile = search.tile;
@@ -231,29 +230,57 @@ void try_tables(const Sample& s, std::size_t n, const Search& search, Model& m) 
     }
 }
 
-// Tables and the tiles that they code best, in turn: leaves the choices in s.group.
-void settle(const Sample& s, Model& m) {
+// Tables and the tiles that they code best, in turn: leaves the choices in s.group. Returns what all takes but the
+// choices, in units of 2^-16 bit.
+std::uint64_t settle(const Sample& s, Model& m) {
     constexpr unsigned kRounds = 3;
     GroupCounts sums;
     std::uint32_t costs[kMaxTables][kEntries];
     std::uint8_t freq[kEntries];
+    std::uint64_t side = 0;
     for (unsigned round = 0; round < kRounds; ++round) {
         for (unsigned t = 0; t < m.n_tables; ++t) {
             for (unsigned i = 0; i < s.width; ++i) costs[t][i] = index_cost(m, t, i);
         }
         m.n_tables = regroup_tiles(s, m.n_tables, costs, sums);
+        side = 0;
         for (unsigned t = 0; t < m.n_tables; ++t) {
             fit_frequencies(m, sums[t], freq);
             set_tables(m, t, freq);
+            side += table_bits(freq, m.symbol_bits);
         }
     }
+    std::uint32_t escaped[kEntries] = {};
+    std::uint64_t cost = side * kOneBit;
+    for (unsigned t = 0; t < m.n_tables; ++t) {
+        const EncodeTable& table = m.encode_tables[t];
+        for (unsigned i = 0; i < s.width; ++i) {
+            if (sums[t][i] == 0) continue;
+            cost += std::uint64_t{sums[t][i]} * cost_q16(table.freq[i]);
+            if (table.escaped[i] != 0) escaped[i] += sums[t][i];
+        }
+    }
+    Model ranked;
+    ranked.by_rank = true;
+    ranked.symbol_bits = m.symbol_bits;
+    return cost + escapes_cost(ranked, escaped, s.n);
+}
+
+// Where tables do not escape the same symbols, ranks of all together cost more than tables know of.
+void settle_either_way(const Sample& s, Model& m, std::uint8_t* choices) {
+    Model other = m;
+    other.by_rank = false;
+    const std::uint64_t by_rank = settle(s, m);
+    std::copy_n(s.group, s.tiles, choices);
+    if (settle(s, other) >= by_rank) return;
+    m = other;
+    std::copy_n(s.group, s.tiles, choices);
 }
 
 }  // namespace
 
 bool fit_tables(const std::uint8_t* index, std::size_t n, Workspace& work, Model& m, std::uint8_t* choices) {
     m.n_tables = 0;
-    m.patient = work.patient;
     const unsigned width = (n_indices(m) + 7) & ~7u;
     const auto count = [&](std::size_t tile, std::size_t stride, unsigned levels) {
         Sample s{};
@@ -264,11 +291,11 @@ bool fit_tables(const std::uint8_t* index, std::size_t n, Workspace& work, Model
         count_tiles(index, n, tile, stride, s);
         return s;
     };
-    if (!m.patient) {
+    if (!work.patient) {
         const std::size_t tile = n > (std::size_t{1} << 18) ? 2 * kTileUnit : kTileUnit;
         const std::size_t sample = std::clamp(n / 8, kSample / 2, kSample);
         const Sample s = count(tile, std::max<std::size_t>(1, (n + sample / 2) / sample), 1);
-        try_tables(s, n, {tile, 2, n >= 32768 ? 8u : 4u, 4}, m);
+        try_tables(s, n, {tile, 2, n >= 32768 ? 8u : 4u, 4, false}, m);
     } else {
         Sample levels[kMostLevels];
         levels[0] = count(kTileUnit, 1, kMostLevels);
@@ -280,15 +307,15 @@ bool fit_tables(const std::uint8_t* index, std::size_t n, Workspace& work, Model
         const Sample* best = levels;
         for (unsigned level = last, without = 0; level <= last && without < 2; --level) {
             const std::uint64_t before = m.n_tables == 0 ? ~std::uint64_t{0} : m.bits;
-            try_tables(levels[level], n, {kTileUnit << level, 8, kMaxTables, 2}, m);
+            try_tables(levels[level], n, {kTileUnit << level, 8, kMaxTables, 2, true}, m);
             if (m.bits < before) best = &levels[level];
             if (levels[level].tiles >= kLeastTiles * kMaxTables) without = m.bits < before ? 0 : without + 1;
         }
-        if (m.n_tables > 1) settle(*best, m);
-        if (m.n_tables > 1) std::copy_n(best->group, best->tiles, choices);
+        if (m.n_tables > 1) settle_either_way(*best, m, choices);
     }
+    m.by_rank = work.patient ? m.by_rank : m.n_tables == 1 && m.raw_bits == 0;
     set_costs(m);
-    return m.patient && m.n_tables > 1;
+    return work.patient && m.n_tables > 1;
 }
 
 std::uint32_t symbol_cost(const Model& m, unsigned table, unsigned symbol) {
