@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "entropy/bloomier_rounds_avx512.hpp"
+#include "pipeline/dequantize_sinks.hpp"
 #include "pipeline/fused.hpp"
 #include "pipeline/table_sinks.hpp"
-#include "quantize/dequantize_sink.hpp"
 
 namespace qc {
 
@@ -48,22 +48,12 @@ Status bloomier_to(bloomier::State& s, std::size_t n, Sink& sink) noexcept {
     return bloomier::with_word_bits(s.r, [&]<unsigned kBits>() { return windows_to<kBits>(s, n, sink); });
 }
 
-template <DType kTo, Halves kHow>
-Status bloomier_width(bloomier::State& s, std::size_t n, const Runs& runs, std::uint8_t* out) noexcept {
-    if (runs.width <= 4) {
-        DequantizeSink<kTo, true, kHow> sink(runs, out);
-        return bloomier_to(s, n, sink);
-    }
-    DequantizeSink<kTo, false, kHow> sink(runs, out);
-    return bloomier_to(s, n, sink);
-}
-
 Status fused_bloomier_avx512(bloomier::State& s, std::size_t n, const Runs& runs, std::uint8_t* out,
                              DType to) noexcept {
-    if (to == DType::kF32) return bloomier_width<DType::kF32, Halves::kF16>(s, n, runs, out);
-    if (to == DType::kF16) return bloomier_width<DType::kF16, Halves::kF16>(s, n, runs, out);
-    return has_bf16_conversion() ? bloomier_width<DType::kBF16, Halves::kBf16Native>(s, n, runs, out)
-                                 : bloomier_width<DType::kBF16, Halves::kBf16>(s, n, runs, out);
+    return with_dequantize_sink(runs, to, [&]<class Sink>() {
+        Sink sink(runs, out);
+        return bloomier_to(s, n, sink);
+    });
 }
 
 Status table_bloomier_avx512(bloomier::State& s, std::size_t n, const PlaneTable& table,

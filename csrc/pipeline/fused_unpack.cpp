@@ -1,38 +1,28 @@
 // pipeline/fused_unpack.cpp - packed symbols to elements, 64 a step.
 #include "entropy/unpack_avx512.hpp"
+#include "pipeline/dequantize_sinks.hpp"
 #include "pipeline/fused.hpp"
-#include "quantize/dequantize_sink.hpp"
 
 namespace qc {
 
 #if QC_X86
-QC_TARGET("avx2,bmi,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512bf16")
+QC_TARGET("avx2,bmi,bmi2,popcnt,f16c,avx512f,avx512bw,avx512vl,"
+          "avx512dq,avx512vbmi,avx512vbmi2,avx512bitalg,gfni,avx512bf16")
 
 namespace {
-
-template <unsigned kBits, bool kFew, DType kTo, Halves kHow>
-void unpack_to(const std::uint8_t* in, std::size_t n, const Runs& runs, std::uint8_t* out) {
-    DequantizeSink<kTo, kFew, kHow> sink(runs, out);
-    const Unpacker<kBits> unpacker;
-    for (std::size_t i = 0; i < n; i += 64, in += 8 * kBits) {
-        _mm_prefetch(in + kReadAhead * kBits / 8, _MM_HINT_T0);
-        sink.put(unpacker.get(in));
-    }
-    sink.flush();
-}
 
 template <unsigned kBits, bool kFew = (kBits <= 4)>
 void unpack_bits(const std::uint8_t* in, std::size_t n, const Runs& runs, std::uint8_t* out,
                  DType to) {
-    if (to == DType::kF32) {
-        unpack_to<kBits, kFew, DType::kF32, Halves::kF16>(in, n, runs, out);
-    } else if (to == DType::kF16) {
-        unpack_to<kBits, kFew, DType::kF16, Halves::kF16>(in, n, runs, out);
-    } else if (has_bf16_conversion()) {
-        unpack_to<kBits, kFew, DType::kBF16, Halves::kBf16Native>(in, n, runs, out);
-    } else {
-        unpack_to<kBits, kFew, DType::kBF16, Halves::kBf16>(in, n, runs, out);
-    }
+    with_dequantize_sink<kFew>(to, [&]<class Sink>() {
+        Sink sink(runs, out);
+        const Unpacker<kBits> unpacker;
+        for (std::size_t i = 0; i < n; i += 64, in += 8 * kBits) {
+            _mm_prefetch(in + kReadAhead * kBits / 8, _MM_HINT_T0);
+            sink.put(unpacker.get(in));
+        }
+        sink.flush();
+    });
 }
 
 void fused_unpack_avx512(const std::uint8_t* in, unsigned bits, std::size_t n, const Runs& runs,
