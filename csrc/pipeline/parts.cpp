@@ -46,11 +46,13 @@ public:
         tabling_ = can_look_up(table_);
     }
 
+    bool may_take() const noexcept { return fusing_ || tabling_; }
+
     // Elements [at, at + n), where a loop takes them: else nothing happens, and `done` is false.
     Status put(const std::uint8_t* symbols, std::size_t at, std::size_t n, bool& done) const noexcept {
         Runs runs;
         std::uint8_t* const out = to_.at + at * to_.item;
-        done = (fusing_ || tabling_) && (state_.escapes.empty() || std::memchr(symbols, 0, n) == nullptr);
+        done = may_take() && (state_.escapes.empty() || std::memchr(symbols, 0, n) == nullptr);
         if (!done) return kOkStatus;
         if (fusing_ && quantizer_.runs(*part_.spec, part_.range, state_, at, runs) && fuses(runs, n)) {
             fused_unpack.pick()(symbols, 8, n, runs, out, to_.dtype);
@@ -77,8 +79,10 @@ Status decode_plain(const Codec& codec, const Part& part, Symbols& symbols, Chun
                     const Target& to, Workspace& workspace) {
     BlockOutput output(*codec.quantizer, *part.spec, state, to.at, to.dtype, to.stream_stores, workspace);
     const FusedOutput fused(*codec.quantizer, part, state, to, workspace);
-    for (std::size_t at = 0; at < part.range.count; at += kBlock) {
-        const std::size_t n = std::min(kBlock, part.range.count - at);
+    // Each call of a loop ends with part of a line.
+    const std::size_t step = fused.may_take() ? kTogether : kBlock;
+    for (std::size_t at = 0; at < part.range.count; at += step) {
+        const std::size_t n = std::min(step, part.range.count - at);
         const std::uint8_t* const* const planes = symbols.next(n);
         bool done = false;
         QC_TRY(fused.put(planes[0], at, n, done));
@@ -86,7 +90,11 @@ Status decode_plain(const Codec& codec, const Part& part, Symbols& symbols, Chun
             output.skip(n);
             continue;
         }
-        QC_TRY(output.put(codec, *part.spec, part.range, state, planes, at, n, workspace));
+        for (std::size_t i = 0; i < n; i += kBlock) {
+            const std::uint8_t* from[Workspace::kPlanes];
+            for (unsigned k = 0; k < state.planes; ++k) from[k] = planes[k] + i;
+            QC_TRY(output.put(codec, *part.spec, part.range, state, from, at + i, std::min(kBlock, n - i), workspace));
+        }
     }
     return kOkStatus;
 }

@@ -199,7 +199,7 @@ void ProfileRows::reorder(const std::uint8_t* plane, std::uint8_t* out) const no
 
 void ProfileRows::open(const std::uint8_t* plane, Workspace& workspace) {
     cursors_ = {plane, starts_};
-    room_ = workspace.get(Workspace::kGather, kBlock + kRows * length_);
+    room_ = workspace.get(Workspace::kGather, kMostTaken + kRows * length_);
     ready_ = ready_end_ = room_;
 }
 
