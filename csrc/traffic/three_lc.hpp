@@ -73,4 +73,13 @@ extern const Kernels kPortable;
 extern const Kernels kAvx2;
 extern const Kernels kAvx512;
 
+// What kCount elements take, so far ahead that memory never waits for a page to be met: for vector kernels.
+template <DType kFrom, std::size_t kCount>
+[[gnu::always_inline]] inline void fetch(const std::uint8_t* gradient, const float* residual, std::size_t at) noexcept {
+    constexpr std::size_t kAhead = 1024;
+    constexpr std::size_t kItem = item_bytes(kFrom);
+    for (std::size_t k = 0; k < kCount; k += 16) __builtin_prefetch(residual + at + kAhead + k);
+    for (std::size_t k = 0; k < kCount * kItem; k += 64) __builtin_prefetch(gradient + (at + kAhead) * kItem + k);
+}
+
 }  // namespace qc::three_lc

@@ -32,6 +32,7 @@ std::uint32_t largest_of(const std::uint8_t* gradient, const float* residual,
     __m256i most[4] = {};
     std::size_t i = 0;
     for (; i + 32 <= n; i += 32) {
+        fetch<kFrom, 32>(gradient, residual, i);
         for (std::size_t k = 0; k < 4; ++k) {
             const std::size_t at = i + 8 * k;
             const __m256 v = _mm256_add_ps(_mm256_loadu_ps(residual + at),
@@ -59,6 +60,7 @@ void digits_of(const std::uint8_t* gradient, float* residual, std::size_t n, Ste
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     std::size_t i = 0;
     for (; i + 32 <= n; i += 32) {
+        fetch<kFrom, 32>(gradient, residual, i);
         __m256i sign[4];
         for (std::size_t k = 0; k < 4; ++k) {
             const std::size_t at = i + 8 * k;

@@ -26,6 +26,7 @@ std::uint32_t largest_of(const std::uint8_t* gradient, const float* residual,
     __m512i most[4] = {};
     std::size_t i = 0;
     for (; i + 64 <= n; i += 64) {
+        fetch<kFrom, 64>(gradient, residual, i);
         for (std::size_t k = 0; k < 4; ++k) {
             const std::size_t at = i + 16 * k;
             const __m512 v = _mm512_add_ps(_mm512_loadu_ps(residual + at),
@@ -50,6 +51,7 @@ void digits_of(const std::uint8_t* gradient, float* residual, std::size_t n, Ste
     const __m512i one = _mm512_set1_epi8(1);
     std::size_t i = 0;
     for (; i + 64 <= n; i += 64) {
+        fetch<kFrom, 64>(gradient, residual, i);
         __mmask64 up = 0, down = 0;
         for (unsigned k = 0; k < 4; ++k) {
             const std::size_t at = i + 16 * k;
