@@ -1,8 +1,10 @@
 // core/bits.hpp - bit strings of FORMAT.md: bytes fill from bit 0, values put their low bit first.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "core/bytes.hpp"
@@ -41,6 +43,18 @@ private:
     std::uint64_t four_;
 };
 
+// From bit `at` of a bit string on, at least 57 bits; zeros where it has ended.
+inline std::uint64_t bit_window(std::span<const std::uint8_t> bytes, std::size_t at) noexcept {
+    const std::size_t byte = at / 8;
+    std::uint64_t window = 0;
+    if (byte + 8 <= bytes.size()) {
+        window = load<std::uint64_t>(bytes.data() + byte);
+    } else if (byte < bytes.size()) {
+        std::memcpy(&window, bytes.data() + byte, bytes.size() - byte);
+    }
+    return window >> at % 8;
+}
+
 // Writes at most as many bits as its span holds; the caller sizes the span.
 class BitWriter {
 public:
@@ -59,7 +73,7 @@ public:
 
     // Pads the last byte with zeros; returns the bytes written.
     std::size_t finish() noexcept {
-        for (; held_ > 0; held_ = held_ < 8 ? 0 : held_ - 8, hold_ >>= 8) {
+        for (; held_ > 0; held_ -= std::min(held_, 8u), hold_ >>= 8) {
             out_[n_++] = static_cast<std::uint8_t>(hold_);
         }
         return n_;

@@ -90,11 +90,14 @@ inline std::uint8_t* expand_byte(std::uint8_t byte, std::uint8_t* out) noexcept 
 Status expand_rest(std::span<const std::uint8_t> payload, std::size_t at, std::uint8_t* out,
                    std::uint8_t* end) noexcept;
 
-// Bytes for a run of kOnes of any length; returns behind them.
-inline std::uint8_t* put_run(std::size_t length, std::uint8_t* out) noexcept {
-    for (; length > kMaxRun; length -= kMaxRun) *out++ = kFirstRun + kMaxRun - 2;
-    *out++ = length == 1 ? kOnes : static_cast<std::uint8_t>(kFirstRun - 2 + length);
-    return out;
+// Bytes for a run of kOnes of any length but 0; returns behind them. Writes into the slack.
+[[gnu::always_inline]] inline std::uint8_t* put_run(std::size_t length, std::uint8_t* out) noexcept {
+    const std::size_t full = (length - 1) / kMaxRun;
+    const std::size_t rest = length - full * kMaxRun;
+    std::memset(out, kFirstRun + kMaxRun - 2, kSlack);  // of one size: no call, and enough for most runs
+    if (full > kSlack) std::memset(out, kFirstRun + kMaxRun - 2, full);
+    out[full] = rest == 1 ? kOnes : static_cast<std::uint8_t>(kFirstRun - 2 + rest);
+    return out + full + 1;
 }
 
 }  // namespace qc::base3

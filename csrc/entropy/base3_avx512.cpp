@@ -42,19 +42,6 @@ std::size_t count_ones(const std::uint8_t* bytes, std::size_t n) noexcept {
     return i;
 }
 
-// put_run without a loop.
-[[gnu::always_inline]] inline std::uint8_t* put_whole_run(std::size_t length, std::uint8_t* o) noexcept {
-    const std::size_t full = (length - 1) / kMaxRun;
-    const std::size_t rest = length - full * kMaxRun;
-    if (full <= 64) {
-        _mm512_storeu_si512(o, all(0xFF));
-    } else {
-        std::memset(o, 0xFF, full);
-    }
-    o[full] = rest == 1 ? kOnes : static_cast<std::uint8_t>(kFirstRun - 2 + rest);
-    return o + full + 1;
-}
-
 std::size_t shorten_avx512(const std::uint8_t* bytes, std::size_t n, std::uint8_t* out) noexcept {
     constexpr int kFew = 10;  // bytes of 64 that are quicker taken one by one
     alignas(64) std::uint8_t places[64];
@@ -75,13 +62,13 @@ std::size_t shorten_avx512(const std::uint8_t* bytes, std::size_t n, std::uint8_
             std::size_t begin = i;
             for (std::uint64_t left = ~runs; left != 0; left &= left - 1) {
                 const std::size_t at = i + static_cast<std::size_t>(std::countr_zero(left));
-                if (at > begin) o = put_whole_run(at - begin, o);
+                if (at > begin) o = put_run(at - begin, o);
                 *o++ = bytes[at];
                 begin = at + 1;
             }
             // A run that may go on: all of it.
             const std::size_t length = begin == i + 64 ? 0 : i + 64 - begin + count_ones(bytes + i + 64, n - i - 64);
-            if (length > 0) o = put_whole_run(length, o);
+            if (length > 0) o = put_run(length, o);
             i = begin + length;
             continue;
         }

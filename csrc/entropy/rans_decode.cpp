@@ -15,10 +15,6 @@
 namespace qc::rans {
 namespace {
 
-unsigned width_of(std::size_t values) noexcept {
-    return values < 2 ? 0 : static_cast<unsigned>(std::bit_width(values - 1));
-}
-
 #if QC_X86
 constexpr Variants<const DecodeKernel*> kKernels{&kDecodePortable, &kDecodeAvx2, &kDecodeAvx512};
 #else
@@ -38,8 +34,9 @@ const DecodeKernel* pick_kernel(unsigned lanes, bool along_trellis) noexcept {
 }
 
 // The list of escaped symbols, and how many bytes the escapes take.
-//   ranked   the bits above the number of tables: FORMAT.md, "rans", Ranked escapes
-Status open_escapes(Stream& s, ByteReader& in, unsigned symbol_bits, unsigned ranked, std::uint64_t& bytes) noexcept {
+//   order   of ranked escapes: FORMAT.md, "rans"
+Status open_escapes(Stream& s, ByteReader& in, unsigned symbol_bits, bool ranked, unsigned order,
+                    std::uint64_t& bytes) noexcept {
     std::uint64_t n = 0;
     QC_TRY(in.varint(n, "rans: number of escapes"));
     if (n > s.count) return corrupt("rans: more escapes than symbols", in.at());
@@ -47,14 +44,14 @@ Status open_escapes(Stream& s, ByteReader& in, unsigned symbol_bits, unsigned ra
     s.escape_at = 0;
     s.escape = s.escapes_end = s.escapes;
     bytes = 0;
-    if (n == 0) return ranked == 0 ? kOkStatus : corrupt("rans: ranked escapes, but there are none", 2);
+    if (n == 0) return ranked ? corrupt("rans: ranked escapes, but there are none", 2) : kOkStatus;
     std::uint8_t size = 0;
     QC_TRY(in.get(size, "rans: list of escaped symbols"));
     s.symbol_bits = symbol_bits;
     s.escape_list_size = size;
-    s.escape_code = ranked != 0 ? EscapeCode::kRanked : size == 0 ? EscapeCode::kByte : EscapeCode::kPlace;
-    s.escape_width = ranked != 0 ? ranked >> 1 : size == 0 ? 8 : width_of(size);
-    if (ranked != 0 && (size == 0 || (size - 1u) >> s.escape_width > kMostRankedOnes)) {
+    s.escape_code = ranked ? EscapeCode::kRanked : size == 0 ? EscapeCode::kByte : EscapeCode::kPlace;
+    s.escape_width = ranked ? order : size == 0 ? 8 : width_of(size);
+    if (ranked && (size == 0 || (size - 1u) >> s.escape_width > kMostRankedOnes)) {
         return corrupt("rans: list of ranked escapes empty or too long", in.at() - 1);
     }
     unsigned after = 0;
@@ -66,12 +63,12 @@ Status open_escapes(Stream& s, ByteReader& in, unsigned symbol_bits, unsigned ra
             return corrupt("rans: list of escaped symbols out of order or range", in.at() - 1);
         }
         listed[symbol] = true;
-        if (ranked == 0) after = symbol;
+        if (!ranked) after = symbol;
         s.escape_list[k] = static_cast<std::uint8_t>(symbol << s.raw_bits);
     }
     std::memset(s.escape_list + size, 0, sizeof s.escape_list - size);
     bytes = bytes_for_bits(n * s.escape_width);
-    return ranked != 0 ? in.varint(bytes, "rans: bytes of the escapes") : kOkStatus;
+    return ranked ? in.varint(bytes, "rans: bytes of the escapes") : kOkStatus;
 }
 
 Status open_tables(Stream& s, ByteReader& in, std::span<const std::uint8_t> payload,
@@ -109,26 +106,17 @@ Status open_tables(Stream& s, ByteReader& in, std::span<const std::uint8_t> payl
     return kOkStatus;
 }
 
-// Eight bytes of escape_bits, or what is there of them, from where the bit `at` is in the first.
-std::uint64_t window_at(std::span<const std::uint8_t> bits, std::size_t at) noexcept {
-    const std::size_t byte = at / 8;
-    if (byte + 8 <= bits.size()) return load<std::uint64_t>(bits.data() + byte) >> at % 8;
-    std::uint64_t window = 0;
-    if (byte < bits.size()) std::memcpy(&window, bits.data() + byte, bits.size() - byte);
-    return window >> at % 8;
-}
-
 // n places of the list, as symbols; false where one is out of range.
 template <bool kRanked>
 bool read_places(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
-    constexpr unsigned kWindow = 57;  // bits that are there wherever a window begins
+    constexpr unsigned kWindow = 57;  // bits of one
     const unsigned width = s.escape_width;
     const unsigned size = s.escape_list_size;
     const std::uint64_t mask = (std::uint64_t{1} << width) - 1;
     std::uint8_t* const end = out + n;
     unsigned wrong = 0;
     while (out < end) {
-        std::uint64_t window = window_at(s.escape_bits, s.escape_at);
+        std::uint64_t window = bit_window(s.escape_bits, s.escape_at);
         unsigned used = 0;
         while (out < end) {
             const auto stop = kRanked ? static_cast<unsigned>(std::countr_one(window)) : 0;
@@ -173,7 +161,7 @@ Status read_escapes(Stream& s) noexcept {
     if (!right) return corrupt("rans: escaped symbol out of range");
     if (s.escapes_unread == 0) {
         if (bytes_for_bits(s.escape_at) != s.escape_bits.size()) return corrupt("rans: bytes of the escapes");
-        if (window_at(s.escape_bits, s.escape_at) != 0) return corrupt("rans: padding after the escapes");
+        if (bit_window(s.escape_bits, s.escape_at) != 0) return corrupt("rans: padding after the escapes");
     }
     return kOkStatus;
 }
@@ -235,8 +223,9 @@ Status open_plain(Stream& s, std::span<const std::uint8_t> payload, std::size_t 
     if ((lanes & 15) > 8 || s.raw_bits >= bits) return corrupt("rans: lanes or raw bits", 1);
     if (form == kTrellisForm && (!trellis::is_memory(s.memory) || bits < 2)) return corrupt("rans: trellis", 1);
     std::memset(s.trellis, 0, sizeof s.trellis);
-    const unsigned ranked = tables / kMaxTables;  // of the escapes: a flag, and above it the width of the low bits
-    if (ranked != 0 && (ranked & 1) == 0) return corrupt("rans: number of tables", 2);
+    const bool ranked = (tables & kRankedBit) != 0;
+    const unsigned order = tables / (2 * kRankedBit);
+    if (order != 0 && !ranked) return corrupt("rans: order of escapes that are not ranked", 2);
     const unsigned symbol_bits = bits - s.raw_bits;
     s.lanes = 1u << (lanes & 15);
     s.n_tables = tables % kMaxTables + 1u;
@@ -251,7 +240,7 @@ Status open_plain(Stream& s, std::span<const std::uint8_t> payload, std::size_t 
         s.tile = units * kTileUnit;
     }
     std::uint64_t escape_bytes = 0;
-    QC_TRY(open_escapes(s, in, symbol_bits, ranked, escape_bytes));
+    QC_TRY(open_escapes(s, in, symbol_bits, ranked, order, escape_bytes));
     QC_TRY(open_tables(s, in, payload, symbol_bits));
     if (s.escapes_unread > 0 && !s.has_escapes) return corrupt("rans: escapes, but no table has one");
     QC_TRY(in.take(escape_bytes, s.escape_bits, "rans: escaped symbols"));

@@ -87,14 +87,15 @@ Escapes plan_escapes(std::span<const std::uint8_t> escapes, std::size_t n_symbol
     if (e.list_size < 2) return e;
     constexpr unsigned kMostOnes = 24;  // a code fits into 32 bits
     static_assert(kMostOnes <= kMostRankedOnes);
-    std::uint8_t ranked[256];
+    std::uint8_t ranked[128];
     std::copy_n(e.list, e.list_size, ranked);
     std::sort(ranked, ranked + e.list_size,
               [&](auto a, auto b) { return counts[a] != counts[b] ? counts[a] > counts[b] : a < b; });
+    std::uint32_t by_rank[128];
+    for (unsigned r = 0; r < e.list_size; ++r) by_rank[r] = counts[ranked[r]];
     for (unsigned width = 0; width < 8; ++width) {
         if ((e.list_size - 1) >> width > kMostOnes) continue;
-        std::size_t bits = 0;
-        for (unsigned r = 0; r < e.list_size; ++r) bits += counts[ranked[r]] * std::size_t{(r >> width) + 1 + width};
+        const std::size_t bits = ranked_bits(by_rank, e.list_size, width);
         constexpr std::size_t kLength = 24;  // the field that only ranked escapes need
         if (bits + (e.code == EscapeCode::kRanked ? 0 : kLength) >= e.bits) continue;
         e.code = EscapeCode::kRanked;
@@ -131,7 +132,7 @@ std::size_t encode_plain(std::span<const std::uint8_t> symbols, const std::uint3
     Model m;
     const Coding coding = fit_model(symbols, counts, bits, trellis.memory, work, m);
     const EncodeKernel& whole = encode_kernel();
-    const unsigned width = static_cast<unsigned>(std::bit_width(m.n_tables - 1));
+    const unsigned width = width_of(m.n_tables);
     const std::size_t tiles = (n + m.tile - 1) / m.tile;
     EncodeJob job;
     job.index = coding.index;

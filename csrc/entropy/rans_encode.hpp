@@ -93,17 +93,19 @@ void encode_symbols(EncodeJob& job, std::size_t begin, std::size_t end);
 
 inline constexpr std::uint32_t kOneBit = 1u << 16;  // of costs
 
-// Bits that tell `values` apart.
-constexpr unsigned width_of(unsigned values) noexcept {
-    return values < 2 ? 0 : static_cast<unsigned>(std::bit_width(values - 1));
-}
-
 // What an escape takes beyond its slot, about.
 unsigned escape_bits(const Model& model);
 
+// Bits of ranked escapes of an order, of which n symbols have these counts, the most frequent one first.
+constexpr std::uint64_t ranked_bits(const std::uint32_t* counts, unsigned n, unsigned order) noexcept {
+    std::uint64_t bits = 0;
+    for (unsigned r = 0; r < n; ++r) bits += counts[r] * std::uint64_t{(r >> order) + 1 + order};
+    return bits;
+}
+
 // What escapes of these counts, by index, among so many symbols take beyond their slots, in units of 2^-16 bit: many are
 // stored in bytes, others by rank (plan_escapes); those that have no index are taken to cost all of their bits.
-std::uint64_t escapes_cost(const Model& model, const std::uint32_t* escaped, std::uint64_t symbols);
+std::uint64_t escapes_cost(const std::uint32_t* escaped, std::uint64_t symbols, unsigned symbol_bits);
 
 // Frequencies by index for symbols with these counts, index 63 for the escape. Keeps what is seen and worth a slot;
 // goes without an escape where nothing needs one and that is smaller.

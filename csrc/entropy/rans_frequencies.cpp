@@ -20,21 +20,16 @@ unsigned escape_bits(const Model& m) {
     return std::min(m.symbol_bits, m.must_escape ? m.symbol_bits : width_of(seen));
 }
 
-std::uint64_t escapes_cost(const Model& m, const std::uint32_t* escaped, std::uint64_t symbols) {
+std::uint64_t escapes_cost(const std::uint32_t* escaped, std::uint64_t symbols, unsigned symbol_bits) {
     std::uint32_t rare[kEscape];
     std::copy_n(escaped, kEscape, rare);
     std::uint64_t escapes = escaped[kEscape];
     for (const std::uint32_t count : rare) escapes += count;
-    if (!m.by_rank) return escapes * escape_bits(m) * kOneBit;
     if (are_many(escapes, symbols)) return escapes * 8 * kOneBit;
     std::sort(rare, rare + kEscape, std::greater<>());
     std::uint64_t least = ~std::uint64_t{0};
-    for (unsigned width = 1; width < 4; ++width) {
-        std::uint64_t bits = 0;
-        for (unsigned r = 0; r < kEscape; ++r) bits += rare[r] * std::uint64_t{(r >> width) + 1 + width};
-        least = std::min(least, bits);
-    }
-    return (least + std::uint64_t{escaped[kEscape]} * m.symbol_bits) * kOneBit;
+    for (unsigned order = 1; order < 4; ++order) least = std::min(least, ranked_bits(rare, kEscape, order));
+    return (least + std::uint64_t{escaped[kEscape]} * symbol_bits) * kOneBit;
 }
 
 namespace {
@@ -78,12 +73,14 @@ std::uint64_t slots_cost(const std::uint8_t* freq, const std::uint32_t* counts, 
 // What those of these symbols that are not kept take beyond their slots.
 std::uint64_t escapes_cost_of(const Model& m, const std::uint32_t* counts, std::uint64_t kept) {
     std::uint32_t escaped[kEntries];
+    std::uint64_t escapes = 0;
     std::uint64_t total = 0;
     for (unsigned e = 0; e < kEntries; ++e) {
         total += counts[e];
         escaped[e] = (kept >> e & 1) != 0 ? 0 : counts[e];
+        escapes += escaped[e];
     }
-    return escapes_cost(m, escaped, total);
+    return m.by_rank ? escapes_cost(escaped, total, m.symbol_bits) : escapes * escape_bits(m) * kOneBit;
 }
 
 // Frequencies by index for symbols with these counts, index 63 for the escape. Keeps what is seen

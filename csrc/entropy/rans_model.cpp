@@ -260,10 +260,7 @@ std::uint64_t settle(const Sample& s, Model& m) {
             if (table.escaped[i] != 0) escaped[i] += sums[t][i];
         }
     }
-    Model ranked;
-    ranked.by_rank = true;
-    ranked.symbol_bits = m.symbol_bits;
-    return cost + escapes_cost(ranked, escaped, s.n);
+    return cost + escapes_cost(escaped, s.n, m.symbol_bits);
 }
 
 // Where tables do not escape the same symbols, ranks of all together cost more than tables know of.

@@ -58,18 +58,8 @@ void put_gamma(BitWriter& out, std::uint32_t v) noexcept {
 
 }  // namespace
 
-std::uint64_t TableBits::window() const noexcept {
-    const std::size_t byte = at_ / 8;
-    if (byte + 8 <= bytes_.size()) return load<std::uint64_t>(bytes_.data() + byte) >> at_ % 8;
-    std::uint64_t word = 0;
-    for (std::size_t k = byte; k < bytes_.size(); ++k) {
-        word |= std::uint64_t{bytes_[k]} << (8 * (k - byte));
-    }
-    return word >> at_ % 8;
-}
-
 std::uint32_t TableBits::gamma() noexcept {
-    const std::uint64_t word = window();
+    const std::uint64_t word = bit_window(bytes_, at_);
     const auto k = static_cast<unsigned>(std::countr_zero(word | std::uint64_t{1} << 9));
     if (k > 8) {
         at_ += 9;  // past the end, if that is where the zeros come from: overrun() tells

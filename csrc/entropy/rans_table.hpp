@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <span>
 
@@ -23,6 +24,11 @@ inline constexpr unsigned kMaxTables = 16;
 inline constexpr unsigned kEntryMask = 63;
 inline constexpr unsigned kUpperHalf = 64;
 inline constexpr unsigned kIsEscape = 128;
+
+// Bits that tell `values` apart.
+constexpr unsigned width_of(unsigned values) noexcept {
+    return values < 2 ? 0 : static_cast<unsigned>(std::bit_width(values - 1));
+}
 
 struct alignas(64) Table {
     std::uint8_t slot[kTotal];       // entry that owns a slot, and marks
@@ -56,7 +62,7 @@ public:
     // requires  count <= 8
     std::uint32_t get(unsigned count) noexcept {
         const std::uint64_t mask = (std::uint64_t{1} << count) - 1;
-        const auto v = static_cast<std::uint32_t>(window() & mask);
+        const auto v = static_cast<std::uint32_t>(bit_window(bytes_, at_) & mask);
         at_ += count;
         return v;
     }
@@ -72,8 +78,6 @@ public:
     }
 
 private:
-    std::uint64_t window() const noexcept;  // at least 57 bits
-
     std::span<const std::uint8_t> bytes_;
     std::size_t at_ = 0;
 };

@@ -3,6 +3,7 @@
 #include "entropy/rans_rounds_avx512.hpp"
 #include "entropy/unpack_avx512.hpp"
 #include "pipeline/table_sinks.hpp"
+#include "quantize/lookup.hpp"
 
 namespace qc {
 
@@ -10,14 +11,7 @@ void PlaneTable::fill(const SymbolTable& table, unsigned bits, unsigned bytes) n
     item = bytes;
     size = table.size;
     lines = lines_of(bits);
-    unsigned lower = 0;
-    for (unsigned k = 0; k < bytes; ++k) {
-        for (unsigned s = 0; s < 256; ++s) {
-            planes[256 * k + s] = table.elements[bytes * s + k];
-            if (k < 2) lower |= planes[256 * k + s];
-        }
-    }
-    upper = bytes == 4 && lower == 0;
+    upper = split_bytes(table.elements, bytes, planes);
 }
 
 #if QC_X86

@@ -197,9 +197,9 @@ void ProfileRows::reorder(const std::uint8_t* plane, std::uint8_t* out) const no
     });
 }
 
-void ProfileRows::open(const std::uint8_t* plane, Workspace& workspace) {
+void ProfileRows::open(const std::uint8_t* plane, std::size_t most, Workspace& workspace) {
     cursors_ = {plane, starts_};
-    room_ = workspace.get(Workspace::kGather, kMostTaken + kRows * length_);
+    room_ = workspace.get(Workspace::kGather, most + kRows * length_);
     ready_ = ready_end_ = room_;
 }
 

@@ -47,9 +47,8 @@ public:
     void reorder(const std::uint8_t* plane, std::uint8_t* out) const noexcept;
 
     // The same a few rows at a time, which stay in L2 until they are taken: where there are no blocks. Slot kGather.
-    //   requires  n <= kMostTaken, and as many left
-    static constexpr std::size_t kMostTaken = 16384;
-    void open(const std::uint8_t* plane, Workspace& workspace);
+    //   requires  n <= most, and as many left
+    void open(const std::uint8_t* plane, std::size_t most, Workspace& workspace);
     const std::uint8_t* next(std::size_t n) noexcept;
 
 private:

@@ -98,7 +98,7 @@ Status Symbols::open_plane(unsigned k, WholePlane& plane) {
 
 Status Symbols::close() {
     if (rows_ && planes_ == 1 && parts_[0].spec->block == 0) {
-        rows_->open(plane_[0], workspace_);
+        rows_->open(plane_[0], kTogether, workspace_);
         in_rows_ = true;
     } else if (rows_) {
         std::uint8_t* put = workspace_.get(Workspace::kGather, planes_ * count_);

@@ -23,7 +23,7 @@ namespace qc {
 // lines long, which memory brings faster than as many lines from all over.
 constexpr std::size_t kTogether = 16384;
 constexpr std::size_t kRowPad = 16;  // rows a power of two apart would share sets of the cache
-static_assert(kTogether >= kBlock && kTogether <= ProfileRows::kMostTaken);
+static_assert(kTogether >= kBlock);
 
 class Symbols {
 public:

@@ -141,6 +141,17 @@ QC_TARGET_END
 
 }  // namespace
 
+bool split_bytes(const std::uint8_t* table, std::size_t item, std::uint8_t* planes) noexcept {
+    unsigned lower = 0;
+    for (std::size_t k = 0; k < item; ++k) {
+        for (unsigned s = 0; s < 256; ++s) {
+            planes[256 * k + s] = table[item * s + k];
+            if (k < 2) lower |= planes[256 * k + s];
+        }
+    }
+    return item == 4 && lower == 0;
+}
+
 void lookup_rest(const std::uint8_t* symbols, std::size_t begin, std::size_t end, const std::uint8_t* table,
                  std::size_t item, std::uint8_t* out) noexcept {
     lookup_portable(symbols + begin, 8, end - begin, table, item, out + begin * item);

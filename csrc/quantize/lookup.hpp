@@ -23,6 +23,10 @@ void lookup_avx512(const std::uint8_t* symbols, unsigned bits, std::size_t n, co
                    std::size_t item, std::uint8_t* out);
 #endif
 
+// Byte k of each of 256 elements of 2 or 4 bytes to planes[256 * k ..]. Returns whether they are of four and their lower
+// halves all zero.
+bool split_bytes(const std::uint8_t* table, std::size_t item, std::uint8_t* planes) noexcept;
+
 // Elements [begin, end), one by one.
 void lookup_rest(const std::uint8_t* symbols, std::size_t begin, std::size_t end, const std::uint8_t* table,
                  std::size_t item, std::uint8_t* out) noexcept;

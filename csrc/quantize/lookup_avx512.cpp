@@ -4,8 +4,6 @@
 #if QC_X86
 #include <immintrin.h>
 
-#include <cstring>
-
 #include "quantize/table_sink.hpp"
 
 QC_TARGET("avx2,bmi,bmi2,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi")
@@ -75,17 +73,12 @@ template <unsigned kBytes>
 std::size_t lookup_bytes(const std::uint8_t* symbols, unsigned bits, std::size_t n, const std::uint8_t* table,
                          std::uint8_t* out) noexcept {
     alignas(64) std::uint8_t planes[256 * kBytes];
-    std::uint8_t lower = 0;
-    for (unsigned k = 0; k < kBytes; ++k) {
-        for (unsigned s = 0; s < 256; ++s) planes[256 * k + s] = table[kBytes * s + k];
+    if (split_bytes(table, kBytes, planes)) {
+        return bits == 7 ? lookup_bytes<kBytes, 2, true>(symbols, n, planes, out)
+                         : lookup_bytes<kBytes, 4, true>(symbols, n, planes, out);
     }
-    for (unsigned s = 0; s < 256 * (kBytes - 2); ++s) lower |= planes[s];
-    if (bits == 7) {
-        return kBytes == 4 && lower == 0 ? lookup_bytes<kBytes, 2, true>(symbols, n, planes, out)
-                                         : lookup_bytes<kBytes, 2, false>(symbols, n, planes, out);
-    }
-    return kBytes == 4 && lower == 0 ? lookup_bytes<kBytes, 4, true>(symbols, n, planes, out)
-                                     : lookup_bytes<kBytes, 4, false>(symbols, n, planes, out);
+    return bits == 7 ? lookup_bytes<kBytes, 2, false>(symbols, n, planes, out)
+                     : lookup_bytes<kBytes, 4, false>(symbols, n, planes, out);
 }
 
 }  // namespace
