@@ -12,6 +12,7 @@ DTYPES = [np.float32, np.float16, ml_dtypes.bfloat16]
 CODECS = [
     "trellis(step=0.28) | rans",  # tables with escapes
     "trellis(step=1.0) | rans",
+    "trellis(step=0.27) | rans",  # with outliers, which are patched
     "kmeans(k=12) | rans",
     "kmeans(k=3) | bitpack",
     "kmeans(k=12) | bitpack",
@@ -43,10 +44,12 @@ def decoded():
     weights = weights.astype(np.float32)
     weights[1 << 20 : 2 << 20] = 0  # a chunk of one symbol
     sparse = weights * (rng.random(N) < 0.08)
+    outliers = weights.copy()
+    outliers[::400_001] = 60
 
     def weights_for(codec):
         if "bloomier" not in codec:
-            return weights
+            return outliers if "0.27" in codec else weights
         # The last chunk of two ends with a part of a window that is whole lines.
         return sparse[:-259] if "group" in codec or "k=12" in codec else sparse
 

@@ -92,7 +92,8 @@ struct ChunkState {
     std::span<const std::uint8_t> escapes;       // i32 each: where there are some, the symbol 0 stands for the next
     std::size_t escapes_used = 0;
     bool sequential = false;                     // symbols may not be skipped undecoded
-    std::span<const std::uint8_t> patched;       // elements, u32 each, that have escaped values
+    std::span<const std::uint8_t> patched;       // elements, u32 each, whose values are others than their symbols'
+    std::span<const std::uint8_t> patches;       // those values, i32 each
     std::span<const std::uint8_t> shifts;        // of reconstruction points, FORMAT.md "uniform"
     bool pointwise = false;                      // elements depend on their symbol alone
     const std::uint8_t* table = nullptr;         // element of each symbol, in `table_dtype`

@@ -20,19 +20,19 @@ constexpr std::uint8_t kShiftsFollow = 2;
 constexpr std::uint8_t kShiftsAsBefore = 4;
 
 Status read_patches(ChunkRange range, ByteReader& in, ChunkState& state) noexcept {
-    std::uint64_t patches = 0;
-    QC_TRY(in.varint(patches, "trellis: number of patches"));
-    if (patches > range.count) return corrupt("trellis: more patches than elements", in.at());
-    QC_TRY(in.take(4 * patches, state.patched, "trellis: patched elements"));
+    std::uint64_t n = 0;
+    QC_TRY(in.varint(n, "trellis: number of patches"));
+    if (n > range.count) return corrupt("trellis: more patches than elements", in.at());
+    QC_TRY(in.take(4 * n, state.patched, "trellis: patched elements"));
     std::uint64_t least = 0;
-    for (std::uint64_t k = 0; k < patches; ++k) {
+    for (std::uint64_t k = 0; k < n; ++k) {
         const auto at = load<std::uint32_t>(state.patched.data() + 4 * k);
         if (at < least || at >= range.count) return corrupt("trellis: patched element", in.at());
         least = std::uint64_t{at} + 1;
     }
-    QC_TRY(in.take(4 * patches, state.escapes, "trellis: patched values"));
-    for (std::uint64_t k = 0; k < patches; ++k) {
-        const auto q = load<std::int32_t>(state.escapes.data() + 4 * k);
+    QC_TRY(in.take(4 * n, state.patches, "trellis: patched values"));
+    for (std::uint64_t k = 0; k < n; ++k) {
+        const auto q = load<std::int32_t>(state.patches.data() + 4 * k);
         if (q < -kMaxEscape || q > kMaxEscape) return corrupt("trellis: patched value beyond 2^24");
     }
     return kOkStatus;
@@ -91,7 +91,7 @@ void patch(const ChunkState& state, std::size_t at, std::size_t n, std::uint8_t*
         if (k + step <= patches && element(k + step - 1) < at) k += step;
     }
     for (; k < patches && element(k) < at + n; ++k) {
-        const float value = static_cast<float>(load<std::int32_t>(state.escapes.data() + 4 * k)) * state.scales[0];
+        const float value = static_cast<float>(load<std::int32_t>(state.patches.data() + 4 * k)) * state.scales[0];
         from_f32_portable(&value, 1, out + (element(k) - at) * item_bytes(out_dtype), out_dtype);
     }
 }
