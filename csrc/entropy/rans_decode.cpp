@@ -5,10 +5,10 @@
 #include "entropy/rans_decode.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 #include "core/bytes.hpp"
+#include "entropy/rans_escapes.hpp"
 #include "entropy/trellis.hpp"
 #include "simd/isa.hpp"
 
@@ -31,44 +31,6 @@ const DecodeKernel* pick_kernel(unsigned lanes, bool along_trellis) noexcept {
     if (kernel == &kDecodeAvx512 && fits(kDecodeAvx2)) return &kDecodeAvx2;
 #endif
     return &kDecodePortable;
-}
-
-// The list of escaped symbols, and how many bytes the escapes take.
-//   order   of ranked escapes: FORMAT.md, "rans"
-Status open_escapes(Stream& s, ByteReader& in, unsigned symbol_bits, bool ranked, unsigned order,
-                    std::uint64_t& bytes) noexcept {
-    std::uint64_t n = 0;
-    QC_TRY(in.varint(n, "rans: number of escapes"));
-    if (n > s.count) return corrupt("rans: more escapes than symbols", in.at());
-    s.escapes_unread = static_cast<std::size_t>(n);
-    s.escape_at = 0;
-    s.escape = s.escapes_end = s.escapes;
-    bytes = 0;
-    if (n == 0) return ranked ? corrupt("rans: ranked escapes, but there are none", 2) : kOkStatus;
-    std::uint8_t size = 0;
-    QC_TRY(in.get(size, "rans: list of escaped symbols"));
-    s.symbol_bits = symbol_bits;
-    s.escape_list_size = size;
-    s.escape_code = ranked ? EscapeCode::kRanked : size == 0 ? EscapeCode::kByte : EscapeCode::kPlace;
-    s.escape_width = ranked ? order : size == 0 ? 8 : width_of(size);
-    if (ranked && (size == 0 || (size - 1u) >> s.escape_width > kMostRankedOnes)) {
-        return corrupt("rans: list of ranked escapes empty or too long", in.at() - 1);
-    }
-    unsigned after = 0;
-    bool listed[256] = {};
-    for (unsigned k = 0; k < size; ++k) {
-        std::uint8_t symbol = 0;
-        QC_TRY(in.get(symbol, "rans: list of escaped symbols"));
-        if (symbol < after || symbol >> symbol_bits != 0 || listed[symbol]) {
-            return corrupt("rans: list of escaped symbols out of order or range", in.at() - 1);
-        }
-        listed[symbol] = true;
-        if (!ranked) after = symbol;
-        s.escape_list[k] = static_cast<std::uint8_t>(symbol << s.raw_bits);
-    }
-    std::memset(s.escape_list + size, 0, sizeof s.escape_list - size);
-    bytes = bytes_for_bits(n * s.escape_width);
-    return ranked ? in.varint(bytes, "rans: bytes of the escapes") : kOkStatus;
 }
 
 Status open_tables(Stream& s, ByteReader& in, std::span<const std::uint8_t> payload,
@@ -102,66 +64,6 @@ Status open_tables(Stream& s, ByteReader& in, std::span<const std::uint8_t> payl
             s.choices[t] = static_cast<std::uint8_t>(k);
         }
         if (!choices.padding_is_zero()) return corrupt("rans: padding after tiles", in.at());
-    }
-    return kOkStatus;
-}
-
-// n places of the list, as symbols; false where one is out of range.
-template <bool kRanked>
-bool read_places(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
-    constexpr unsigned kWindow = 57;  // bits of one
-    const unsigned width = s.escape_width;
-    const unsigned size = s.escape_list_size;
-    const std::uint64_t mask = (std::uint64_t{1} << width) - 1;
-    std::uint8_t* const end = out + n;
-    unsigned wrong = 0;
-    while (out < end) {
-        std::uint64_t window = bit_window(s.escape_bits, s.escape_at);
-        unsigned used = 0;
-        while (out < end) {
-            const auto stop = kRanked ? static_cast<unsigned>(std::countr_one(window)) : 0;
-            const unsigned ones = stop & kMostRankedOnes;
-            const unsigned length = width + (kRanked ? ones + 1 : 0);
-            if (used + length > kWindow) break;
-            const auto place = static_cast<unsigned>(ones << width | (window >> (length - width) & mask));
-            *out++ = s.escape_list[place & 0xFF];
-            wrong |= static_cast<unsigned>(place >= size) | static_cast<unsigned>(stop != ones);
-            window >>= length;
-            used += length;
-        }
-        s.escape_at += used;
-    }
-    return wrong == 0;
-}
-
-// Fills `escapes` up: called where fewer than a block of them wait there.
-Status read_escapes(Stream& s) noexcept {
-    const auto waiting = static_cast<std::size_t>(s.escapes_end - s.escape);
-    std::memmove(s.escapes, s.escape, waiting);
-    const std::size_t n = std::min(kEscapeRoom - waiting, s.escapes_unread);
-    std::uint8_t* out = s.escapes + waiting;
-    bool right = true;
-    if (s.escape_code == EscapeCode::kByte) {
-        const std::uint8_t* in = s.escape_bits.data() + s.escape_at / 8;
-        const unsigned raw_bits = s.raw_bits;
-        const unsigned symbol_bits = s.symbol_bits;
-        std::uint8_t wrong = 0;
-        for (std::size_t k = 0; k < n; ++k) {
-            out[k] = static_cast<std::uint8_t>(in[k] << raw_bits);
-            wrong |= static_cast<std::uint8_t>(in[k] >> symbol_bits);
-        }
-        s.escape_at += 8 * n;
-        right = wrong == 0;
-    } else {
-        right = s.escape_code == EscapeCode::kRanked ? read_places<true>(s, n, out) : read_places<false>(s, n, out);
-    }
-    s.escapes_unread -= n;
-    s.escape = s.escapes;
-    s.escapes_end = s.escapes + waiting + n;
-    if (!right) return corrupt("rans: escaped symbol out of range");
-    if (s.escapes_unread == 0) {
-        if (bytes_for_bits(s.escape_at) != s.escape_bits.size()) return corrupt("rans: bytes of the escapes");
-        if (bit_window(s.escape_bits, s.escape_at) != 0) return corrupt("rans: padding after the escapes");
     }
     return kOkStatus;
 }
@@ -274,13 +176,6 @@ Status open_plain(Stream& s, std::span<const std::uint8_t> payload, std::size_t 
 }
 
 namespace {
-
-// At least a block of escapes waits, or all that are left.
-Status keep_escapes(Stream& s) noexcept {
-    if (s.escape > s.escapes_end) return corrupt("rans: read on after an error");
-    if (s.escapes_unread > 0 && static_cast<std::size_t>(s.escapes_end - s.escape) < kBlock) return read_escapes(s);
-    return kOkStatus;
-}
 
 // Whole rounds by `run`, which gets how many are left and says how many it did.
 template <class Run>

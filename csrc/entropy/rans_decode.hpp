@@ -19,7 +19,7 @@ inline constexpr std::size_t kMaxLanes = 256;
 inline constexpr std::size_t kTileUnit = 256;
 inline constexpr std::size_t kMaxCount = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxTiles = kMaxCount / kTileUnit;
-inline constexpr std::size_t kRoundRead = kMaxLanes + 64;
+inline constexpr std::size_t kRoundRead = 2 * kMaxLanes + 64;
 inline constexpr std::size_t kEscapeRoom = 2 * kBlock;
 inline constexpr unsigned kMostAbreast = 4;
 inline constexpr std::uint8_t kFirstHigh = 1;  // the state that encoding starts from: 256
@@ -57,6 +57,7 @@ struct alignas(64) Stream {
     std::uint8_t escapes[kEscapeRoom + kBlock + 64];  // a bad block may read on for kBlock
     std::uint8_t tail[2 * kRoundRead];
     std::uint8_t escape_list[256];
+    std::uint32_t escape_steps[256];  // with has_escape_steps: what the next 8 bits of escape_bits hold
 
     const DecodeKernel* kernel;
     unsigned kernel_levels;  // of the AVX2 kernel's search
@@ -87,6 +88,7 @@ struct alignas(64) Stream {
     EscapeCode escape_code;
     unsigned escape_width;                // of a place; ranked: of its low bits
     unsigned escape_list_size;
+    bool has_escape_steps;
     std::size_t payload_bytes;
 };
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -48,19 +49,6 @@ struct SlotRegisters {
                                       _mm512_permutex2var_epi8(quarter[0], low, quarter[1]),
                                       _mm512_permutex2var_epi8(quarter[2], low, quarter[3]));
     }
-};
-
-struct TableRegisters {
-    SlotRegisters slots, odd_slots;
-    __m512i freq, base_low, base_high, symbol;
-
-    explicit TableRegisters(const Table& t) noexcept
-        : slots(t.slot),
-          odd_slots(t.odd_slot),
-          freq(load_512(t.freq)),
-          base_low(load_512(t.base[0])),
-          base_high(load_512(t.base[1])),
-          symbol(load_512(t.symbol)) {}
 };
 
 // States of a trellis as one affine map of bytes takes them on: bit 0 of a state, the context, at bit 7, bit 1 at
@@ -122,12 +110,6 @@ struct RawRegisters {
     }
 };
 
-struct Inputs {
-    const std::uint8_t* in;
-    const std::uint8_t* escape;
-    const std::uint8_t* raw;
-};
-
 // fn(0), fn(1) ... with constants for arguments: arrays of registers stay registers only where every
 // index is one before loops are unrolled.
 template <unsigned kCount, class Fn>
@@ -137,154 +119,214 @@ template <unsigned kCount, class Fn>
     }(std::make_integer_sequence<unsigned, kCount>{});
 }
 
-// Constants of a round. Even and odd lanes are multiplied apart, as 16-bit words, and the bytes of
-// their new states put together again.
+// Constants of a round. Even and odd lanes are multiplied apart, as 16-bit words.
 struct RoundRegisters {
-    __m512i even_bytes, low_bytes, high_bytes;
+    __m512i even_bytes;
     __m512i walk, branch;
 
     explicit RoundRegisters(unsigned memory) noexcept
         : even_bytes(_mm512_set1_epi16(0xFF)),
-          low_bytes(indices([](unsigned k) { return k % 2 * 64 + k / 2 * 2; })),
-          high_bytes(indices([](unsigned k) { return k % 2 * 64 + k / 2 * 2 + 1; })),
           walk(_mm512_set1_epi64(static_cast<long long>(walk_matrix(memory)))),
           branch(_mm512_set1_epi8(2)) {}
+
+    // Bytes of even lanes, and of odd ones.
+    [[gnu::always_inline]] __m512i join(__m512i even, __m512i odd) const noexcept {
+        constexpr int kSelect = 0xCA;  // a ? b : c
+        return _mm512_ternarylogic_epi64(even_bytes, even, odd, kSelect);
+    }
 };
 
-// Decodes a symbol of each of 64 lanes.
-template <bool kEscapes, bool kAlongTrellis>
-[[gnu::always_inline]] inline __m512i decode_group(const TableRegisters& t, const RoundRegisters& r,
-                                                   __m512i& high, __m512i& low, __m512i& walk,
-                                                   Inputs& from) noexcept {
-    __m512i entry = t.slots.at(low);
+// A stream while it is decoded.
+struct Source {
+    const std::uint8_t* in;
+    const std::uint8_t* escape;
+    const std::uint8_t* raw;
+    const std::uint8_t* limit;
+    std::size_t raw_step;
+    std::size_t tile_left;  // in rounds
+    const Table* table;         // in which entries are found,
+    const Table* values;        // and what they mean: a round may begin before the one before it has ended
+};
+
+// 64 lanes, and what is known of their next symbols.
+struct Group {
+    __m512i high, low, walk;
+    __m512i entry, symbols, even, odd;
+    __mmask64 refill;
+};
+
+// The four stages of a round of 64 lanes, of some 11 cycles each on Zen 5.
+template <bool kAlongTrellis>
+[[gnu::always_inline]] inline void find_entries(const Table& t, Group& g) noexcept {
+    g.entry = SlotRegisters(t.slot).at(g.low);
     if constexpr (kAlongTrellis) {
-        entry = _mm512_mask_blend_epi8(_mm512_movepi8_mask(walk), entry, t.odd_slots.at(low));
+        g.entry = _mm512_mask_blend_epi8(_mm512_movepi8_mask(g.walk), g.entry, SlotRegisters(t.odd_slot).at(g.low));
     }
-    const __m512i rank =
-        _mm512_sub_epi8(low, _mm512_permutex2var_epi8(t.base_low, entry, t.base_high));
+}
+
+[[gnu::always_inline]] inline void multiply(const Table& t, const RoundRegisters& r, Group& g) noexcept {
+    const __m512i base = _mm512_permutex2var_epi8(load_512(t.base[0]), g.entry, load_512(t.base[1]));
+    const __m512i rank = _mm512_sub_epi8(g.low, base);
+    const __m512i freq = load_512(t.freq);
     // Odd lanes are top bytes of words: the high half of their product is that of the bytes.
-    const __m512i even = _mm512_add_epi16(
-        _mm512_mullo_epi16(_mm512_maskz_permutexvar_epi8(kEven, entry, t.freq),
-                           _mm512_and_si512(r.even_bytes, high)),
-        _mm512_and_si512(r.even_bytes, rank));
-    const __m512i odd = _mm512_add_epi16(
-        _mm512_mulhi_epu16(_mm512_maskz_permutexvar_epi8(kOdd, entry, t.freq),
-                           _mm512_andnot_si512(r.even_bytes, high)),
-        _mm512_srli_epi16(rank, 8));
-    low = _mm512_permutex2var_epi8(even, r.low_bytes, odd);
-    high = _mm512_permutex2var_epi8(even, r.high_bytes, odd);
-    const __mmask64 refill = _mm512_testn_epi8_mask(high, high);
-    high = _mm512_mask_mov_epi8(high, refill, low);
-    low = _mm512_mask_expand_epi8(low, refill, load_512(from.in));
-    _mm_prefetch(from.in + kReadAhead, _MM_HINT_T0);
-    from.in += _mm_popcnt_u64(_cvtmask64_u64(refill));
-    __m512i symbols = _mm512_permutexvar_epi8(entry, t.symbol);
+    g.even = _mm512_add_epi16(_mm512_mullo_epi16(_mm512_maskz_permutexvar_epi8(kEven, g.entry, freq),
+                                                 _mm512_and_si512(r.even_bytes, g.high)),
+                              _mm512_and_si512(r.even_bytes, rank));
+    g.odd = _mm512_add_epi16(_mm512_mulhi_epu16(_mm512_maskz_permutexvar_epi8(kOdd, g.entry, freq),
+                                                _mm512_andnot_si512(r.even_bytes, g.high)),
+                             _mm512_srli_epi16(rank, 8));
+    g.symbols = _mm512_permutexvar_epi8(g.entry, load_512(t.symbol));
+}
+
+template <bool kEscapes, bool kAlongTrellis>
+[[gnu::always_inline]] inline void take_symbols(const RoundRegisters& r, Group& g, Source& from) noexcept {
+    g.low = r.join(g.even, _mm512_slli_epi16(g.odd, 8));
+    g.high = r.join(_mm512_srli_epi16(g.even, 8), g.odd);
+    g.refill = _mm512_testn_epi8_mask(g.high, g.high);
     if constexpr (kEscapes) {
-        const __mmask64 escaped = _mm512_movepi8_mask(entry);
-        symbols = _mm512_mask_expand_epi8(symbols, escaped, load_512(from.escape));
+        const __mmask64 escaped = _mm512_movepi8_mask(g.entry);
+        g.symbols = _mm512_mask_expand_epi8(g.symbols, escaped, load_512(from.escape));
         from.escape += _mm_popcnt_u64(_cvtmask64_u64(escaped));
     }
     if constexpr (kAlongTrellis) {
         constexpr int kOrAnd = 0xF8;  // a | (b & c)
-        walk = _mm512_gf2p8affine_epi64_epi8(
-            _mm512_ternarylogic_epi64(walk, symbols, r.branch, kOrAnd), r.walk, 0);
+        g.walk = _mm512_gf2p8affine_epi64_epi8(_mm512_ternarylogic_epi64(g.walk, g.symbols, r.branch, kOrAnd), r.walk, 0);
     }
-    return symbols;
 }
 
-// Rounds of one tile; returns how many were done.
-template <unsigned kGroups, bool kEscapes, bool kRaw, bool kAlongTrellis, class Sink>
-[[gnu::always_inline]] inline std::size_t decode_rounds(
-    const TableRegisters& t, const RoundRegisters& constants, __m512i* states_high,
-    __m512i* states_low, __m512i* walks, Inputs& inputs, const RawRegisters& raw, std::size_t raw_step,
-    const std::uint8_t* limit, Sink& sink, std::size_t rounds) noexcept {
-    __m512i high[kGroups], low[kGroups], walk[kGroups];
-    each<kGroups>([&](auto g) __attribute__((always_inline)) {
-        high[g] = states_high[g];
-        low[g] = states_low[g];
-        walk[g] = walks[g];
-    });
-    Inputs from = inputs;
-    std::size_t k = 0;
-    for (; k < rounds && from.in <= limit; ++k) {
-        each<kGroups>([&](auto g) __attribute__((always_inline)) {
-            __m512i symbols =
-                decode_group<kEscapes, kAlongTrellis>(t, constants, high[g], low[g], walk[g], from);
-            if constexpr (kRaw) {
-                symbols = _mm512_or_si512(symbols, raw.get(from.raw));
-                from.raw += raw_step;
-            }
-            sink.put(symbols);
+[[gnu::always_inline]] inline void refill(Group& g, Source& from) noexcept {
+    g.high = _mm512_mask_mov_epi8(g.high, g.refill, g.low);
+    g.low = _mm512_mask_expand_epi8(g.low, g.refill, load_512(from.in));
+    _mm_prefetch(from.in + kReadAhead, _MM_HINT_T0);
+    from.in += _mm_popcnt_u64(_cvtmask64_u64(g.refill));
+}
+
+// Of a pipeline's rounds.
+enum class Part { kFirst, kBetween, kLast };
+
+// Rounds of streams side by side, each of kGroups * 64 lanes, to a sink each; returns how many were done. A stage of
+// one group follows another stage of the next: so instructions stand about in the order in which they can begin.
+template <unsigned kStreams, unsigned kGroups, bool kEscapes, bool kRaw, bool kAlongTrellis, class Sink>
+std::size_t run(Stream* const* streams, Sink* sinks, std::size_t rounds) noexcept {
+    constexpr unsigned kAll = kStreams * kGroups;
+    constexpr unsigned kStages = 4;
+    const RoundRegisters constants(kAlongTrellis ? streams[0]->memory : 3);
+    Source from[kStreams];
+    std::optional<RawRegisters> raw[kStreams];
+    std::optional<Sink> sink[kStreams];  // in registers: stores through it could otherwise alias it
+    Group group[kAll];
+    bool inside = rounds > 0;
+    each<kStreams>([&](auto k) __attribute__((always_inline)) {
+        const Stream& s = *streams[k];
+        from[k] = {s.in,       s.escape, s.raw, s.limit, std::size_t{8} * s.raw_bits, s.tile_left / (kGroups * 64),
+                   s.table, s.table};
+        if constexpr (kRaw) raw[k].emplace(s.raw_bits);
+        sink[k].emplace(sinks[k]);
+        each<kGroups>([&](auto n) __attribute__((always_inline)) {
+            Group& g = group[n * kStreams + k];
+            g.high = load_512(s.high + 64 * n);
+            g.low = load_512(s.low + 64 * n);
+            g.walk = affine(load_512(s.trellis + 64 * n), kToCode);
         });
-    }
-    inputs = from;
-    each<kGroups>([&](auto g) __attribute__((always_inline)) {
-        states_high[g] = high[g];
-        states_low[g] = low[g];
-        walks[g] = walk[g];
+        inside &= from[k].in <= from[k].limit;
     });
-    return k;
-}
-
-template <unsigned kGroups, bool kRaw, bool kAlongTrellis, class Sink>
-std::size_t run(Stream& s, Sink& to, std::size_t rounds) noexcept {
-    constexpr std::size_t kLanes = kGroups * 64;
-    const RoundRegisters constants(kAlongTrellis ? s.memory : 3);
-    const RawRegisters raw(kRaw ? s.raw_bits : 0);
-    const std::size_t raw_step = std::size_t{8} * s.raw_bits;
-    const std::uint8_t* const limit = s.limit;
-    Inputs from{s.in, s.escape, s.raw};
-    Sink sink = to;  // in registers: stores through it could otherwise alias it
-    __m512i high[kGroups];
-    __m512i low[kGroups];
-    __m512i walk[kGroups];
-    for (unsigned g = 0; g < kGroups; ++g) {
-        high[g] = load_512(s.high + 64 * g);
-        low[g] = load_512(s.low + 64 * g);
-        walk[g] = affine(load_512(s.trellis + 64 * g), kToCode);
+    if (!inside) return 0;
+    const auto stage = [&]<unsigned kStage, unsigned kGroup>() __attribute__((always_inline)) {
+        Group& g = group[kGroup];
+        Source& s = from[kGroup % kStreams];
+        constexpr bool kBegins = kGroup < kStreams;  // a round of its stream
+        if constexpr (kStage == 0) {
+            if constexpr (kBegins) {
+                if (s.tile_left == 0) {
+                    enter_tile(*streams[kGroup]);
+                    s.table = streams[kGroup]->table;
+                    s.tile_left = streams[kGroup]->tile_left / (kGroups * 64);
+                }
+                --s.tile_left;
+            }
+            find_entries<kAlongTrellis>(*s.table, g);
+        } else if constexpr (kStage == 1) {
+            if constexpr (kBegins) s.values = s.table;
+            multiply(*s.values, constants, g);
+        } else if constexpr (kStage == 2) {
+            take_symbols<kEscapes, kAlongTrellis>(constants, g, s);
+            if constexpr (kRaw) {
+                g.symbols = _mm512_or_si512(g.symbols, raw[kGroup % kStreams]->get(s.raw));
+                s.raw += s.raw_step;
+            }
+        } else {
+            refill(g, s);
+            sink[kGroup % kStreams]->put(g.symbols);
+        }
+    };
+    // In place k the group k begins a round, and those `back` before it are that many places on in theirs.
+    const auto round = [&]<Part kPart>() __attribute__((always_inline)) {
+        each<kAll>([&](auto k) __attribute__((always_inline)) {
+            each<kAll>([&](auto n) __attribute__((always_inline)) {
+                constexpr unsigned kBack = kAll - 1 - n;
+                constexpr bool kOfLastRound = k < kBack;
+                if constexpr (kPart == Part::kBetween || kOfLastRound == (kPart == Part::kLast)) {
+                    each<kStages>([&](auto m) __attribute__((always_inline)) {
+                        if constexpr (m * kAll / kStages == kBack) {
+                            stage.template operator()<m, (k + kAll - kBack) % kAll>();
+                        }
+                    });
+                }
+            });
+        });
+    };
+    round.template operator()<Part::kFirst>();
+    std::size_t r = 1;
+    for (; r < rounds; ++r) {
+        each<kStreams>([&](auto k) __attribute__((always_inline)) { inside &= from[k].in <= from[k].limit; });
+        if (!inside) break;
+        round.template operator()<Part::kBetween>();
     }
-    std::size_t r = 0;
-    while (r < rounds && from.in <= limit) {
-        if (s.tile_left == 0) enter_tile(s);
-        const std::size_t to_do = std::min(rounds - r, s.tile_left / kLanes);
-        const TableRegisters t(*s.table);
-        const std::size_t done =
-            s.table->freq[kEscape] != 0
-                ? decode_rounds<kGroups, true, kRaw, kAlongTrellis>(t, constants, high, low, walk, from, raw,
-                                                                    raw_step, limit, sink, to_do)
-                : decode_rounds<kGroups, false, kRaw, kAlongTrellis>(t, constants, high, low, walk, from, raw,
-                                                                     raw_step, limit, sink, to_do);
-        r += done;
-        s.tile_left -= done * kLanes;
-    }
-    for (unsigned g = 0; g < kGroups; ++g) {
-        _mm512_storeu_si512(s.high + 64 * g, high[g]);
-        _mm512_storeu_si512(s.low + 64 * g, low[g]);
-        if constexpr (kAlongTrellis) _mm512_storeu_si512(s.trellis + 64 * g, affine(walk[g], kToState));
-    }
-    to = sink;
-    s.in = from.in;
-    s.escape = from.escape;
-    s.raw = from.raw;
+    round.template operator()<Part::kLast>();
+    each<kStreams>([&](auto k) __attribute__((always_inline)) {
+        Stream& s = *streams[k];
+        each<kGroups>([&](auto n) __attribute__((always_inline)) {
+            const Group& g = group[n * kStreams + k];
+            _mm512_storeu_si512(s.high + 64 * n, g.high);
+            _mm512_storeu_si512(s.low + 64 * n, g.low);
+            if constexpr (kAlongTrellis) _mm512_storeu_si512(s.trellis + 64 * n, affine(g.walk, kToState));
+        });
+        s.in = from[k].in;
+        s.escape = from[k].escape;
+        s.raw = from[k].raw;
+        s.tile_left = from[k].tile_left * (kGroups * 64);
+        sinks[k] = *sink[k];
+    });
     return r;
 }
 
-template <unsigned kGroups, class Sink>
-std::size_t run_groups(Stream& s, Sink& to, std::size_t rounds) noexcept {
+template <unsigned kStreams, unsigned kGroups, class Sink>
+std::size_t run_groups(Stream* const* streams, Sink* sinks, std::size_t rounds) noexcept {
+    const auto any = [&](auto has) { return std::any_of(streams, streams + kStreams, has); };
+    const bool escapes = any([](const Stream* s) { return s->has_escapes; });
     if constexpr (Sink::kTakesTrellis) {
-        if (s.memory > 0) return run<kGroups, false, true>(s, to, rounds);
+        if (streams[0]->memory > 0) {
+            return escapes ? run<kStreams, kGroups, true, false, true>(streams, sinks, rounds)
+                           : run<kStreams, kGroups, false, false, true>(streams, sinks, rounds);
+        }
     }
-    return s.raw_bits > 0 ? run<kGroups, true, false>(s, to, rounds)
-                          : run<kGroups, false, false>(s, to, rounds);
+    // Without raw bits, those that are read in vain are the states: as many bytes.
+    if (any([](const Stream* s) { return s->raw_bits > 0; })) {
+        return escapes ? run<kStreams, kGroups, true, true, false>(streams, sinks, rounds)
+                       : run<kStreams, kGroups, false, true, false>(streams, sinks, rounds);
+    }
+    return escapes ? run<kStreams, kGroups, true, false, false>(streams, sinks, rounds)
+                   : run<kStreams, kGroups, false, false, false>(streams, sinks, rounds);
 }
 
 // A sink has put(64 symbols in a register), says whether it takes those of a trellis, and can be copied.
 template <class Sink>
 std::size_t run_lanes(Stream& s, Sink& to, std::size_t rounds) noexcept {
+    Stream* const alone = &s;
     switch (s.lanes) {
-        case 256: return run_groups<4>(s, to, rounds);
-        case 128: return run_groups<2>(s, to, rounds);
-        default: return run_groups<1>(s, to, rounds);
+        case 256: return run_groups<1, 4>(&alone, &to, rounds);
+        case 128: return run_groups<1, 2>(&alone, &to, rounds);
+        default: return run_groups<1, 1>(&alone, &to, rounds);
     }
 }
 
