@@ -1,9 +1,9 @@
 // entropy/rans_rounds_avx512.hpp - rounds of 64, 128 or 256 lanes with AVX-512 VBMI2, to any sink.
 //
-// The tables of a tile live in registers: 256 slots in four, frequencies, bases and symbols in one
-// each. States stay in registers for a whole block. Refill and escapes are byte expansions. Limits: some
-// 26 vector operations for 64 symbols, of which Zen 4 starts 1.7 a cycle: 15.5 cycles. On Zen 5 a round is a chain of
-// 40 cycles, slots 8, product 12, bytes 5, refill 15, of which four groups overlap: 10 for each, measured 12. Code here is
+// Tables come from L1: 256 slots are four lines, frequencies, bases and symbols one each. States stay in registers for
+// a block. Refill and escapes are byte expansions. On Zen 5 a round of 64 lanes is a chain of 43 cycles, of a trellis 49:
+// entries 10, product 11, states 10, refill 9. Four groups overlap: 12 cycles for each, of a trellis 16, where ports
+// alone would do 9. Two streams side by side wait for memory, and a hash taken along in the loop does as well. Code here is
 // compiled for AVX-512: include it only inside a region of that target, behind a run-time check.
 #pragma once
 
