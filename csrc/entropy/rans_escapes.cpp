@@ -14,27 +14,26 @@ constexpr unsigned kStepBits = 8;
 constexpr unsigned kMostInStep = 3;
 constexpr std::size_t kWorthSteps = 1024;  // escapes: to plan the steps takes as long as to read so many one by one
 
-// The place that a window begins with, and the bits that it takes.
-template <bool kRanked>
-unsigned read_place(std::uint64_t window, unsigned width, unsigned& length) noexcept {
-    const auto ones = kRanked ? static_cast<unsigned>(std::countr_one(window)) : 0;
-    length = width + (kRanked ? ones + 1 : 0);
-    const std::uint64_t low = length > 64 ? 0 : window >> (length - width);
-    return static_cast<unsigned>(ones << width | (low & ((std::uint64_t{1} << width) - 1)));
+// The place that a window begins with, and the bits that it takes. After too many ones it is beyond every list.
+unsigned read_place(const Stream& s, std::uint64_t window, unsigned& length) noexcept {
+    const bool ranked = s.escape_code == EscapeCode::kRanked;
+    const unsigned width = s.escape_width;
+    const unsigned ones = ranked ? std::min<unsigned>(std::countr_one(window), kMostRankedOnes + 1) : 0;
+    const unsigned before = ranked ? ones + 1 : 0;
+    length = before + width;
+    return ones << width | (static_cast<unsigned>(window >> before) & ((1u << width) - 1));
 }
 
 // For each value of the next bits: up to three symbols that are whole in them, a byte each, and in the last byte their
 // number in the upper half, their bits in the lower. None where the first is longer, or out of range.
 void plan_steps(Stream& s) noexcept {
-    const bool ranked = s.escape_code == EscapeCode::kRanked;
     for (unsigned value = 0; value >> kStepBits == 0; ++value) {
         std::uint32_t step = 0;
         unsigned count = 0;
         unsigned used = 0;
         for (; count < kMostInStep; ++count) {
             unsigned length = 0;
-            const unsigned place = ranked ? read_place<true>(value >> used, s.escape_width, length)
-                                          : read_place<false>(value >> used, s.escape_width, length);
+            const unsigned place = read_place(s, value >> used, length);
             if (used + length > kStepBits || place >= s.escape_list_size) break;
             step |= std::uint32_t{s.escape_list[place]} << (8 * count);
             used += length;
@@ -67,7 +66,6 @@ std::size_t read_steps(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
 }
 
 // n places of the list, as symbols; false where one is out of range.
-template <bool kRanked>
 bool read_places(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
     const std::uint8_t* const end = out + n;
     bool right = true;
@@ -75,8 +73,8 @@ bool read_places(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
         if (s.has_escape_steps) out += read_steps(s, static_cast<std::size_t>(end - out), out);
         if (out == end) break;
         unsigned length = 0;
-        const unsigned place = read_place<kRanked>(bit_window(s.escape_bits, s.escape_at), s.escape_width, length);
-        right = right && place < s.escape_list_size && length <= kMostRankedOnes + 1 + s.escape_width;
+        const unsigned place = read_place(s, bit_window(s.escape_bits, s.escape_at), length);
+        right = right && place < s.escape_list_size;
         *out++ = s.escape_list[place & 0xFF];
         s.escape_at += length;
     }
@@ -102,7 +100,7 @@ Status read_escapes(Stream& s) noexcept {
         s.escape_at += 8 * n;
         right = wrong == 0;
     } else {
-        right = s.escape_code == EscapeCode::kRanked ? read_places<true>(s, n, out) : read_places<false>(s, n, out);
+        right = read_places(s, n, out);
     }
     s.escapes_unread -= n;
     s.escape = s.escapes;

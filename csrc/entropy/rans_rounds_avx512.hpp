@@ -3,8 +3,8 @@
 // Tables come from L1: 256 slots are four lines, frequencies, bases and symbols one each. States stay in registers for
 // a block. Refill and escapes are byte expansions. On Zen 5 a round of 64 lanes is a chain of 43 cycles, of a trellis 49:
 // entries 10, product 11, states 10, refill 9. Four groups overlap: 12 cycles for each, of a trellis 16, where ports
-// alone would do 9. Two streams side by side wait for memory, and a hash taken along in the loop does as well. Code here is
-// compiled for AVX-512: include it only inside a region of that target, behind a run-time check.
+// alone would do 9. Two streams of 256 lanes in one loop, or a hash taken along in it, are slower from memory. Code here
+// is compiled for AVX-512: include it only inside a region of that target, behind a run-time check.
 #pragma once
 
 #include <algorithm>
@@ -37,19 +37,12 @@ constexpr std::size_t kReadAhead = kFusedStep * 9 / 16;
 
 inline __m512i load_512(const void* p) noexcept { return _mm512_loadu_si512(p); }
 
-// An entry for each slot.
-struct SlotRegisters {
-    __m512i quarter[4];
-
-    explicit SlotRegisters(const std::uint8_t* slot) noexcept
-        : quarter{load_512(slot), load_512(slot + 64), load_512(slot + 128), load_512(slot + 192)} {}
-
-    [[gnu::always_inline]] __m512i at(__m512i low) const noexcept {
-        return _mm512_mask_blend_epi8(_mm512_movepi8_mask(low),
-                                      _mm512_permutex2var_epi8(quarter[0], low, quarter[1]),
-                                      _mm512_permutex2var_epi8(quarter[2], low, quarter[3]));
-    }
-};
+// The entries of 64 of the 256 slots.
+[[gnu::always_inline]] inline __m512i entries_of(const std::uint8_t* slot, __m512i low) noexcept {
+    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(low),
+                                  _mm512_permutex2var_epi8(load_512(slot), low, load_512(slot + 64)),
+                                  _mm512_permutex2var_epi8(load_512(slot + 128), low, load_512(slot + 192)));
+}
 
 // States of a trellis as one affine map of bytes takes them on: bit 0 of a state, the context, at bit 7, bit 1 at
 // bit 0, the others where they are; bit 1 is free for the branch.
@@ -144,8 +137,8 @@ struct Source {
     const std::uint8_t* limit;
     std::size_t raw_step;
     std::size_t tile_left;  // in rounds
-    const Table* table;         // in which entries are found,
-    const Table* values;        // and what they mean: a round may begin before the one before it has ended
+    const Table* table;     // in which entries are found,
+    const Table* values;    // and what they mean: a round begins before the one before it has ended
 };
 
 // 64 lanes, and what is known of their next symbols.
@@ -158,9 +151,9 @@ struct Group {
 // The four stages of a round of 64 lanes, of some 11 cycles each on Zen 5.
 template <bool kAlongTrellis>
 [[gnu::always_inline]] inline void find_entries(const Table& t, Group& g) noexcept {
-    g.entry = SlotRegisters(t.slot).at(g.low);
+    g.entry = entries_of(t.slot, g.low);
     if constexpr (kAlongTrellis) {
-        g.entry = _mm512_mask_blend_epi8(_mm512_movepi8_mask(g.walk), g.entry, SlotRegisters(t.odd_slot).at(g.low));
+        g.entry = _mm512_mask_blend_epi8(_mm512_movepi8_mask(g.walk), g.entry, entries_of(t.odd_slot, g.low));
     }
 }
 
@@ -201,8 +194,8 @@ template <bool kEscapes, bool kAlongTrellis>
     from.in += _mm_popcnt_u64(_cvtmask64_u64(g.refill));
 }
 
-// Of a pipeline's rounds.
-enum class Part { kFirst, kBetween, kLast };
+// Of the pipeline that rounds run through.
+enum class Phase { kFill, kSteady, kDrain };
 
 // Rounds of streams side by side, each of kGroups * 64 lanes, to a sink each; returns how many were done. A stage of
 // one group follows another stage of the next: so instructions stand about in the order in which they can begin.
@@ -260,12 +253,12 @@ std::size_t run(Stream* const* streams, Sink* sinks, std::size_t rounds) noexcep
         }
     };
     // In place k the group k begins a round, and those `back` before it are that many places on in theirs.
-    const auto round = [&]<Part kPart>() __attribute__((always_inline)) {
+    const auto round = [&]<Phase kPhase>() __attribute__((always_inline)) {
         each<kAll>([&](auto k) __attribute__((always_inline)) {
             each<kAll>([&](auto n) __attribute__((always_inline)) {
                 constexpr unsigned kBack = kAll - 1 - n;
                 constexpr bool kOfLastRound = k < kBack;
-                if constexpr (kPart == Part::kBetween || kOfLastRound == (kPart == Part::kLast)) {
+                if constexpr (kPhase == Phase::kSteady || kOfLastRound == (kPhase == Phase::kDrain)) {
                     each<kStages>([&](auto m) __attribute__((always_inline)) {
                         if constexpr (m * kAll / kStages == kBack) {
                             stage.template operator()<m, (k + kAll - kBack) % kAll>();
@@ -275,14 +268,14 @@ std::size_t run(Stream* const* streams, Sink* sinks, std::size_t rounds) noexcep
             });
         });
     };
-    round.template operator()<Part::kFirst>();
+    round.template operator()<Phase::kFill>();
     std::size_t r = 1;
     for (; r < rounds; ++r) {
         each<kStreams>([&](auto k) __attribute__((always_inline)) { inside &= from[k].in <= from[k].limit; });
         if (!inside) break;
-        round.template operator()<Part::kBetween>();
+        round.template operator()<Phase::kSteady>();
     }
-    round.template operator()<Part::kLast>();
+    round.template operator()<Phase::kDrain>();
     each<kStreams>([&](auto k) __attribute__((always_inline)) {
         Stream& s = *streams[k];
         each<kGroups>([&](auto n) __attribute__((always_inline)) {

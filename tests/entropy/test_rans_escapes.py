@@ -96,6 +96,11 @@ BAD_STREAMS = {
         24,
         CORRUPT,
     ),
+    "63 ones, after which a window ends": (
+        example("00 01 10", escapes="02 02 02 06 09", places="ff ff ff ff ff ff ff 7f 00"),
+        24,
+        CORRUPT,
+    ),
 }
 
 
