@@ -1,8 +1,7 @@
-"""What scales per row or group would do to a trellis: bits a weight at equal error, MiniLM.
+"""What scales per row or group do to a trellis: bits a weight at equal error, MiniLM.
 
-``python benchmarks/trellis_scales.py [--snr 20]``. Rows or groups are divided by their root mean
-square, rounded to quarter octaves, and coded with one step; each scale counts as 3 bits. Bits are
-brought to the asked SNR at 6.02 dB a bit.
+``python benchmarks/trellis_scales.py [--snr 20]``. Whole blobs; bits are brought to the asked SNR
+of the whole tensor at 6.02 dB a bit.
 """
 
 import argparse
@@ -13,8 +12,6 @@ from data import minilm_path
 from safetensors.numpy import load_file
 
 import qcodec
-
-SIDE_BITS = 3.0  # of a scale: codes of one tensor take about so much
 
 
 def coded(weights: Any, codec: str) -> tuple[float, Any]:
@@ -30,20 +27,11 @@ def at_snr(weights: Any, bits: float, back: Any, snr: float) -> float:
     return float(bits - (got - snr) / 6.02)
 
 
-def scaled(weights: Any, group: int, codec: str) -> tuple[float, Any]:
-    """One scale for `group` weights in a row."""
-    groups = weights.reshape(-1, group)
-    rms = np.maximum(np.sqrt((groups**2).mean(1, keepdims=True)), 1e-12)
-    scales = np.exp2(np.round(4 * np.log2(rms)) / 4).astype(np.float32)
-    bits, back = coded(np.ascontiguousarray(groups / scales), codec)
-    return bits + SIDE_BITS / group, (back * scales).reshape(weights.shape)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--snr", type=float, default=20.0, help="dB, default 20")
     snr = parser.parse_args().snr
-    plain, profiled = f"trellis(snr={snr}) | rans", f"trellis(snr={snr}, profile=True) | rans"
+    options = ["", ", profile=True", ", axis=0", ", group=64"]
     total = np.zeros(4)
     weights_in_all = 0
     print("| tensor | one step | profile | scale per row | scale per 64 |")
@@ -51,12 +39,7 @@ def main() -> None:
     for name, weights in load_file(minilm_path()).items():
         if weights.ndim != 2 or weights.size < 65536 or weights.shape[1] % 64:
             continue
-        cases = [
-            coded(weights, plain),
-            coded(weights, profiled),
-            scaled(weights, weights.shape[1], plain),
-            scaled(weights, 64, plain),
-        ]
+        cases = [coded(weights, f"trellis(snr={snr}{more}) | rans") for more in options]
         bits = np.array([at_snr(weights, b, back, snr) for b, back in cases])
         total += bits * weights.size
         weights_in_all += weights.size

@@ -20,7 +20,7 @@ CODECS = [
         "lossless", "uniform(bits=1)", "uniform(bits=4, axis=0)", "uniform(bits=16)",
         "uniform(bits=8, axis=0, symmetric=False)", "uniform(bits=16, group=100, symmetric=False)",
         "uniform(bits=3, group=64)", "uniform(step=4.0)", "uniform(step=0.3)",
-        "uniform(step=1e-05)", "trellis(step=0.3)",
+        "uniform(step=1e-05)", "trellis(step=0.3)", "trellis(states=8, bits=3.0, axis=0)",
     )
 ]  # fmt: skip
 

@@ -39,7 +39,10 @@ OPTIONS = {
     ),
     "dithered": (("step", "seed", "wiener"), {}),
     "rounded": (("mantissa",), {}),
-    "trellis": (("states", "step", "bits", "snr", "rdo", "profile"), {}),
+    "trellis": (
+        ("states", "step", "bits", "snr", "rdo", "profile"),
+        {"axis": None, "group": None},
+    ),
 }
 BITWISE = ("lossless", "rounded")
 STEPPED = {"bits": None, "axis": None, "group": None, "symmetric": True}  # `uniform` with a step
@@ -183,7 +186,10 @@ def decode_chunk(chunk, codec, parts):
             part.section = codebook(cursor, part, codec.quantizer)
             part.bits = [part.section.width]
         elif name == "trellis":
-            part.section = before = reference_trellis.Section(cursor, part, codec, before)
+            inner, dim = groups(codec.quantizer, part.tensor.shape, part.tensor.n)
+            part.section = before = reference_trellis.Section(
+                cursor, part, codec, before, inner, dim
+            )
             part.bits = [before.width]
         elif name not in BITWISE:
             part.section = before = Section(cursor, part, codec, before)

@@ -1,14 +1,15 @@
 """The quantizer `trellis` of the reference decoder, from FORMAT.md alone.
 
-`check(options, tensor)` is for the config; `Section(cursor, part, codec, before)` reads a section,
-`before` being that of the part before, and `values(planes)` are f32. Both raise `RejectedError`.
+`check(options, tensor)` is for the config. `Section(cursor, part, codec, before, inner, dim)` reads
+a section, `before` being that of the part before and element i of group (i // inner) % dim, and
+`values(planes)` are f32. Both raise `RejectedError`.
 """
 
 import math
 
 import ml_dtypes
 import numpy as np
-from reference_coders import RejectedError
+from reference_coders import RejectedError, unpack
 
 
 def refuse_unless(condition, rule):
@@ -31,16 +32,24 @@ def check(o, tensor):
     refuse_unless(o["profile"] is True or o["profile"] is False, "profile")
     if o["profile"] and len(tensor.shape) >= 2:
         refuse_unless(tensor.shape[1] + math.prod(tensor.shape[2:]) <= 2**18, "profile")
+    grouped = [key for key in ("axis", "group") if o[key] is not None]
+    refuse_unless(len(grouped) < 2, "axis and group exclude each other")
+    if grouped:
+        refuse_unless(o["step"] is None and not o["profile"], "groups exclude step and profile")
+        value, rank = o[grouped[0]], len(tensor.shape)
+        low, high = (-rank, rank - 1) if grouped == ["axis"] else (1, 2**20)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        refuse_unless(whole and low <= value <= high, grouped[0])
 
 
 class Section:
     """What a part has before its symbols."""
 
-    def __init__(self, cursor, part, codec, before):
+    def __init__(self, cursor, part, codec, before, inner, dim):
         step = codec.quantizer["step"]
         form, self.width = cursor.unsigned(1), cursor.unsigned(1)
-        refuse_unless(form < 8, "form")
-        step_scale, shifted, as_before = (form >> k & 1 for k in range(3))
+        refuse_unless(form < 16, "form")
+        step_scale, shifted, as_before, coded = (form >> k & 1 for k in range(4))
         refuse_unless(not step_scale or step is not None, "the scale is a step that is not given")
         refuse_unless(not (shifted and as_before), "shifts twice")
         refuse_unless(3 <= self.width <= 8, "width")
@@ -50,6 +59,22 @@ class Section:
             self.scale = np.frombuffer(cursor.take(4), "<f4")[0]
             normal = bool(np.float32(2.0**-126) <= self.scale < np.float32(np.inf))
             refuse_unless(normal, "scale")
+        refuse_unless(coded == (dim > 1), "codes of groups where there are several, and only there")
+        codes = np.zeros(1, np.int64)
+        if coded:
+            w = cursor.unsigned(1)
+            refuse_unless(w <= 6, "width of codes")
+            last = part.first + part.count - 1
+            met = min(dim, last // inner - part.first // inner + 1)
+            codes = unpack(cursor.take(-(-met * w // 8)), met, w).astype(np.int64)
+        # One float32 product each, of a factor that is exact for whole octaves.
+        quarters = np.array([2.0 ** (k / 4) for k in range(4)]).astype(np.float32)
+        factors = quarters[codes % 4] * np.exp2(codes // 4).astype(np.float32)
+        with np.errstate(over="ignore"):
+            scales = self.scale * factors
+        refuse_unless(bool(np.isfinite(scales).all()), "a group's scale is not finite")
+        elements = part.first + np.arange(part.count)
+        self.scales = scales[(elements // inner - part.first // inner) % dim]
         self.shifts = []
         if shifted:
             m = cursor.unsigned(1)
@@ -72,7 +97,7 @@ class Section:
         for j, shift in enumerate(self.shifts, 1):
             units[np.abs(q) == j] -= shift * np.sign(q[np.abs(q) == j])
         with np.errstate(over="ignore"):  # a forged scale may reach infinity
-            points = (units / 128).astype(np.float32) * self.scale
+            points = (units / 128).astype(np.float32) * self.scales
             out = points.astype(ml_dtypes.bfloat16).astype(np.float32)
-            out[self.places] = np.array(self.patches, np.float32) * self.scale
+            out[self.places] = np.array(self.patches, np.float32) * self.scales[self.places]
         return out

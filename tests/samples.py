@@ -41,6 +41,8 @@ OPTIONS = {
         "(states=128, snr=12.0)",
         "(states=8, step=0.3, profile=True)",
         "(states=128, bits=3.5, rdo=0.0, profile=True)",
+        "(states=8, bits=3.0, axis=0)",
+        "(snr=30.0, group=64)",
     ],
     "uniform": [
         *(f"(bits={bits})" for bits in (1, 2, 3, 4, 5, 6, 7, 8, 16)),

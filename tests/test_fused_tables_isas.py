@@ -13,6 +13,9 @@ CODECS = [
     "trellis(step=0.28) | rans",  # tables with escapes
     "trellis(step=1.0) | rans",
     "trellis(step=0.27) | rans",  # with outliers, which are patched
+    "trellis(states=8, bits=2.0, group=64) | rans",
+    "trellis(states=8, snr=35.0, group=192) | rans",  # groups end within chunks, and escapes
+    "trellis(states=8, bits=5.0, group=1000) | rans",
     "kmeans(k=12) | rans",
     "kmeans(k=3) | bitpack",
     "kmeans(k=12) | bitpack",

@@ -7,6 +7,7 @@
 #include "entropy/bitpack.hpp"
 #include "pipeline/block_output.hpp"
 #include "pipeline/fused.hpp"
+#include "pipeline/fused_groups.hpp"
 #include "pipeline/fused_table.hpp"
 #include "pipeline/parts.hpp"
 #include "pipeline/plane.hpp"
@@ -72,6 +73,15 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
         table.fill(elements, state.bits[0], static_cast<unsigned>(item));
         tabling = can_look_up(readers[0], table);
     }
+    GroupRuns groups{};
+    const bool grouping = may_fuse && can_look_up_groups(readers[0], t) && codec.quantizer->group_tables != nullptr &&
+                          codec.quantizer->group_tables(state, out_dtype, workspace, groups.tables);
+    if (grouping) {
+        groups.lines = lines_of(state.bits[0]);
+        groups.item = static_cast<unsigned>(item);
+        groups.entries = range.entries(t);
+        groups.inner = t.inner;
+    }
     const std::size_t word = item_bytes(t.dtype);
     const bool merging = stream_stores && out_dtype == t.dtype &&
                          codec.quantizer->rotated_planes != nullptr &&
@@ -79,7 +89,7 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
     const auto loop_takes = [&](std::size_t at, std::size_t n) {
         if (at < begin || at + n > end) return false;
         if (fusing) return codec.quantizer->runs(t, range, state, at, runs) && fuses(runs, n);
-        return (tabling || merging) && n % 256 == 0;
+        return (tabling || grouping || merging) && n % 256 == 0;
     };
     // Only loops take more than a block: readers have room for one.
     const std::size_t step = fused_step({readers, state.planes});
@@ -97,8 +107,14 @@ Status decode_chunk(const Codec& codec, const TensorSpec& t, ChunkRange range,
         if (takes_step || loop_takes(at, n)) {
             if (fusing) {
                 QC_TRY(fused_next(readers[0], n, runs, output.at(), out_dtype));
-            } else if (tabling) {
-                QC_TRY(table_next(readers[0], n, table, output.at()));
+            } else if (tabling || grouping) {
+                if (tabling) {
+                    QC_TRY(table_next(readers[0], n, table, output.at()));
+                } else {
+                    groups.entry = range.entry(t, range.first + at);
+                    groups.left = t.inner - (range.first + at) % t.inner;
+                    QC_TRY(groups_next(readers[0], n, groups, output.at()));
+                }
                 if (codec.quantizer->patch != nullptr) {
                     codec.quantizer->patch(state, at, n, output.at(), out_dtype);
                 }

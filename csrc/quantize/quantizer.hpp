@@ -110,6 +110,13 @@ struct SymbolTable {
     unsigned size;
 };
 
+// What symbols stand for where every group has a table: elements of two bytes, or of four whose lower two are zero.
+struct GroupTables {
+    static constexpr unsigned kBytes = 512;
+    const std::uint8_t* planes;  // of each table the lower of the two upper bytes of 256 elements, then the upper
+    const std::uint8_t* tables;  // of each of the chunk's entries: its table
+};
+
 struct QuantizerKernel {
     const char* name;  // equals the Python class attribute `name`
     std::uint8_t id;   // FORMAT.md, "Stages"
@@ -167,6 +174,9 @@ struct QuantizerKernel {
     // Where all elements are those of one table by one plane, but for escapes: that table in dtype `to`, for loops that
     // fuse. Null, or false, where they are not.
     bool (*table)(ChunkState& state, DType to, Workspace&, SymbolTable& table) noexcept = nullptr;
+
+    // The same where entries have tables of their own, and elements of `to` two or four bytes.
+    bool (*group_tables)(ChunkState& state, DType to, Workspace&, GroupTables& tables) noexcept = nullptr;
 
     // Null, or: puts right those of elements [at, at + n) that are not what the table has.
     void (*patch)(const ChunkState& state, std::size_t at, std::size_t n, std::uint8_t* out,

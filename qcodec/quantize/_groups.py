@@ -1,6 +1,7 @@
 """Groups of elements that share parameters, by axis or by number: FORMAT.md, "uniform"."""
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,3 +45,12 @@ def groups_met(first: int, count: int, inner: int, dim: int) -> npt.NDArray[np.i
     """Groups that elements [first, first + count) belong to, in order of their first element."""
     runs = (first + count - 1) // inner - first // inner + 1
     return (first // inner + np.arange(min(runs, dim))) % dim
+
+
+def of_elements(
+    values: npt.NDArray[Any], first: int, count: int, inner: int, dim: int
+) -> npt.NDArray[Any]:
+    """What elements [first, first + count) have of `values`, shape (dim,), one for each group."""
+    runs = np.arange(first // inner, (first + count - 1) // inner + 1)
+    ends = np.minimum((runs + 1) * inner, first + count)
+    return np.repeat(values[runs % dim], np.diff(ends, prepend=first))

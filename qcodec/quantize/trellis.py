@@ -8,25 +8,39 @@ import numpy.typing as npt
 
 from qcodec import _core
 from qcodec._arrays import check_float, check_step, varint
+from qcodec.quantize._groups import check_groups, groups_met, groups_of, of_elements
 from qcodec.quantize._levels import MAX_ESCAPE
 from qcodec.quantize._order import coding_order
 from qcodec.quantize._profile import profile_options
 from qcodec.registry import register
-from qcodec.stages import Part, Quantizer, Symbols
+from qcodec.stages import Part, Quantizer, Symbols, added
 
 F32 = npt.NDArray[np.float32]
+U8 = npt.NDArray[np.uint8]
 
 _MEMORY = {8: 3, 32: 5, 128: 7}  # log2 of the number of states
-_SCALE_IS_STEP, _SHIFTS, _SAME_SHIFTS = 1, 2, 4  # bits of the form: FORMAT.md, "trellis"
+# Bits of the form: FORMAT.md, "trellis".
+_SCALE_IS_STEP, _SHIFTS, _SAME_SHIFTS, _CODES = 1, 2, 4, 8
+_MOST_CODE = 63
+_QUARTERS = np.array([2.0 ** (k / 4) for k in range(4)]).astype(np.float32)
+# What codes stand for, in the least scale of all groups.
+_FACTORS: F32 = np.ldexp(np.tile(_QUARTERS, 16), np.arange(_MOST_CODE + 1) // 4)
+_LEAST_OCTAVE = -440  # in quarters: smaller groups would need a step that is not normal
 _SMALL = 1 << 18  # chunks of fewer elements are worth a longer search
+_LEAST_BITS = 0.1
 _NO_WEIGHTS = np.empty(0, np.float32)
+_NO_CODES = np.empty(0, np.uint8)
 
 
 class Fitted(NamedTuple):
-    """What is decided for a whole tensor: distance of levels, and importance of its elements."""
+    """What is decided for a whole tensor: distance of levels, and importance of its elements.
+
+    `codes` are those of its groups, none where one scale serves all.
+    """
 
     scale: np.float32
     weights: F32
+    codes: U8
 
 
 @register
@@ -56,6 +70,12 @@ class Trellis(Quantizer):
     profile : bool, default False
         Store scale factors of rows, input channels and kernel positions, in quarter octaves, and
         code symbols in classes of equal scale, as `uniform` does.
+    axis : int, optional
+        One scale per index of this axis, counted from 0 (0: per output row or filter). Negative
+        values count from the last axis. Only with `bits` or `snr`, and without `profile`.
+    group : int, optional
+        One scale per so many consecutive weights in C order, 1..2**20; the last group may be short.
+        As `axis`, and not with it.
 
     Raises
     ------
@@ -68,6 +88,11 @@ class Trellis(Quantizer):
     steps from zero. Levels stand for the centroids of their cells, rounded to bfloat16. Weights
     beyond the levels of a chunk, few ones or those beyond 128 steps, are stored apart, exact to
     half a step.
+
+    With `axis` or `group` the step of each group is in proportion to its root mean square, to a
+    quarter octave: every group keeps the same ratio of power to error, where one step for all gives
+    the smallest error of the whole in as many bits. `rdo`, `snr` and importance then count errors
+    in units of a group's scale.
 
     References
     ----------
@@ -97,6 +122,8 @@ class Trellis(Quantizer):
     snr: float | None = None
     rdo: float = 0.35
     profile: bool = False
+    axis: int | None = added("1.1", None)
+    group: int | None = added("1.1", None)
 
     def __post_init__(self) -> None:
         if isinstance(self.states, bool) or not isinstance(self.states, int):
@@ -107,17 +134,24 @@ class Trellis(Quantizer):
             raise ValueError("trellis needs exactly one of step, bits and snr")
         if self.step is not None:
             object.__setattr__(self, "step", check_step(self.step))
-        for name, low, high in (("bits", 0.1, 6.0), ("snr", 0.0, 45.0)):
+        for name, low, high in (("bits", _LEAST_BITS, 6.0), ("snr", 0.0, 45.0)):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, check_float(name, value, low, high))
         object.__setattr__(self, "rdo", check_float("rdo", self.rdo, 0.0, 2.0))
         if not isinstance(self.profile, bool):
             raise TypeError("profile must be True or False")
+        check_groups("trellis", self.axis, self.group)
+        if self._grouped and (self.step is not None or self.profile):
+            raise ValueError("axis and group need bits or snr, and exclude profile")
+
+    @property
+    def _grouped(self) -> bool:
+        return self.axis is not None or self.group is not None
 
     @property
     def takes_coefficients(self) -> bool:
-        """As `uniform` with a step does."""
-        return True
+        """Where one scale serves the whole tensor."""
+        return not self._grouped
 
     @property
     def takes_weights(self) -> bool:
@@ -135,8 +169,9 @@ class Trellis(Quantizer):
         return min(MAX_ESCAPE * self.step, super().reach) if self.step else super().reach
 
     def job_options(self, shape: tuple[int, ...], n: int) -> dict[str, Any]:
-        """One scale for the whole tensor."""
-        options = {"inner": max(n, 1), "step": self.step or 0.0}
+        """How the tensor's elements are cut into groups: FORMAT.md, "uniform"."""
+        inner, dim = groups_of(shape, n, self.axis, self.group)
+        options = {"inner": inner, "dim": dim, "step": self.step or 0.0}
         return options | (profile_options(shape) if self.profile else {})
 
     def fit_tensor(self, job: Any, chunks: list[F32], weights: F32 = _NO_WEIGHTS) -> Fitted:
@@ -145,13 +180,25 @@ class Trellis(Quantizer):
             mean = np.cumsum(weights, dtype=np.float64)[-1] / weights.size
             weights = weights / np.float32(mean) if mean > 0 else _NO_WEIGHTS
         if self.step is not None:
-            return Fitted(np.float32(self.step), weights)
-        from qcodec.search.trellis import solve_scale
+            return Fitted(np.float32(self.step), weights, _NO_CODES)
+        from qcodec.search.trellis import pieces_of, solve_scale
 
-        memory = _MEMORY[self.states]
-        scale = solve_scale(chunks, memory, self.rdo, bits=self.bits, snr=self.snr)
-        most = max(float(np.abs(chunk).max()) for chunk in chunks)
-        return Fitted(max(scale, np.float32(most / (MAX_ESCAPE // 2))), weights)
+        codes, bits = _NO_CODES, self.bits
+        pieces = pieces_of(chunks)
+        if job.dim == 1:
+            sample = np.concatenate([piece for _, piece in pieces])
+            most = max(float(np.abs(chunk).max()) for chunk in chunks)
+        else:
+            codes, most = _codes_of(chunks, job.inner, job.dim)
+            sample = np.concatenate([_scaled(p, codes, job, first) for first, p in pieces])
+            if bits is not None:  # less those that codes take
+                taken = int(codes.max()).bit_length() * codes.size
+                bits = max(bits - taken / sum(chunk.size for chunk in chunks), _LEAST_BITS)
+        scale = solve_scale(sample, _MEMORY[self.states], self.rdo, bits=bits, snr=self.snr)
+        scale = max(scale, np.float32(most / (MAX_ESCAPE // 2)))
+        if codes.size:  # scales of all groups are finite
+            scale = min(scale, np.float32(2.0**127) / _FACTORS[codes.max()])
+        return Fitted(scale, weights, codes)
 
     def step_of(self, part: Part) -> float:
         """Of the tensor, given or solved for."""
@@ -160,9 +207,10 @@ class Trellis(Quantizer):
     def symbols(self, parts: list[Part]) -> Symbols:
         """Levels of all parts, chosen together, for they share coding tables."""
         scale = parts[0].fitted.scale
+        own = [_scaled(part.values, part.fitted.codes, part.job, part.first) for part in parts]
         units = [
-            part.values if part.fitted.scale == scale else part.values / (part.fitted.scale / scale)
-            for part in parts
+            u if part.fitted.scale == scale else u / (part.fitted.scale / scale)
+            for part, u in zip(parts, own, strict=True)
         ]
         values = units[0] if len(parts) == 1 else np.concatenate(units)
         weights = _weights_of(parts)
@@ -180,9 +228,29 @@ class Trellis(Quantizer):
             symbols = np.empty_like(chosen)
             symbols[order] = chosen
         sections = [
-            _section(part, k, width, shifts, self.step is not None) for k, part in enumerate(parts)
+            _section(part, own[k], k, width, shifts, self.step is not None)
+            for k, part in enumerate(parts)
         ]
         return Symbols(sections, [symbols], [width], patient, (memory, lanes))
+
+
+def _codes_of(chunks: list[F32], inner: int, dim: int) -> tuple[U8, float]:
+    """Codes of all groups, and the largest magnitude in units of their factors."""
+    from qcodec.search.groups import NONE, quarter_octaves
+
+    octaves, peaks = quarter_octaves(chunks, inner, dim)
+    known = octaves[octaves != NONE].astype(np.int64)
+    least = max(known.min(), known.max() - _MOST_CODE, _LEAST_OCTAVE) if known.size else 0
+    codes = np.clip(octaves - np.int64(least), 0, _MOST_CODE).astype(np.uint8)
+    return codes, float((peaks / _FACTORS[codes]).max())
+
+
+def _scaled(values: F32, codes: U8, job: Any, first: int) -> F32:
+    """Values from element `first` on, in units of the factors of their groups."""
+    if codes.size == 0:
+        return values
+    out: F32 = values / of_elements(_FACTORS[codes], first, values.size, job.inner, job.dim)
+    return out
 
 
 def _weights_of(parts: list[Part]) -> F32:
@@ -199,18 +267,37 @@ def _weights_of(parts: list[Part]) -> F32:
 
 
 def _section(
-    part: Part, number: int, width: int, shifts: npt.NDArray[np.int8], scale_is_step: bool
+    part: Part,
+    units: F32,
+    number: int,
+    width: int,
+    shifts: npt.NDArray[np.int8],
+    scale_is_step: bool,
 ) -> bytes:
-    """FORMAT.md, "trellis"."""
+    """FORMAT.md, "trellis". `units` are values in units of the factors of their groups."""
     form = _SCALE_IS_STEP if scale_is_step else 0
     scale = b"" if scale_is_step else part.fitted.scale.tobytes()
     table = b""
     if shifts.size:
         form |= _SAME_SHIFTS if number else _SHIFTS
         table = b"" if number else bytes([shifts.size]) + shifts.tobytes()
-    most = 2.0 ** (width - 1) * float(part.fitted.scale)
-    patched = np.flatnonzero(np.abs(part.values) > min(most, float(np.finfo(np.float32).max)))
+    codes, scales = b"", part.fitted.scale
+    most = 2.0 ** (width - 1) * float(scales)
+    patched = np.flatnonzero(np.abs(units) > min(most, float(np.finfo(np.float32).max)))
+    if part.fitted.codes.size:
+        form |= _CODES
+        inner, dim = part.job.inner, part.job.dim
+        codes = _pack(part.fitted.codes[groups_met(part.first, units.size, inner, dim)])
+        scales = scales * _FACTORS[part.fitted.codes[(part.first + patched) // inner % dim]]
     # In double precision: large integers leave float32 few bits.
-    levels = np.rint(part.values[patched].astype(np.float64) / np.float64(part.fitted.scale))
-    patches = patched.astype("<u4").tobytes() + levels.astype("<i4").tobytes()
-    return bytes([form, width]) + scale + table + varint(patched.size) + patches
+    levels = np.rint(part.values[patched].astype(np.float64) / scales.astype(np.float64))
+    patches: bytes = patched.astype("<u4").tobytes() + levels.astype("<i4").tobytes()
+    return bytes([form, width]) + scale + codes + table + varint(patched.size) + patches
+
+
+def _pack(codes: U8) -> bytes:
+    """Width and bit string of the codes of groups."""
+    width = int(codes.max()).bit_length()
+    bits = np.unpackbits(codes[:, None], axis=1, count=width, bitorder="little")
+    packed = np.packbits(bits, bitorder="little").tobytes()
+    return bytes([width, *packed])

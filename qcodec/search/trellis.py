@@ -21,13 +21,13 @@ _RANS = 3
 
 
 def solve_scale(
-    chunks: Sequence[F32], memory: int, rdo: float, bits: float | None, snr: float | None
+    sample: F32, memory: int, rdo: float, bits: float | None, snr: float | None
 ) -> np.float32:
     """Distance of levels at which a sample of a tensor takes `bits` a weight, or has this `snr`.
 
     Parameters
     ----------
-    chunks : sequence of float32 arrays, shape (n,) each
+    sample : float32 array, shape (n,)
         Finite values.
     memory : int
         log2 of the number of states.
@@ -36,7 +36,6 @@ def solve_scale(
     bits, snr : float, optional
         Coded bits per weight, or dB; one of them.
     """
-    sample = _sample(chunks)
     power = float(np.cumsum(sample.astype(np.float64) ** 2)[-1]) / sample.size
     if power == 0:
         return np.float32(1.0)
@@ -59,11 +58,11 @@ def solve_scale(
     return best
 
 
-def _sample(chunks: Sequence[F32]) -> F32:
-    """Pieces that lie evenly over the tensor, all of it where it is small."""
+def pieces_of(chunks: Sequence[F32]) -> list[tuple[int, F32]]:
+    """Pieces that lie evenly over the tensor, and where they begin; all of it where it is small."""
     total = sum(chunk.size for chunk in chunks)
     if total <= _SAMPLE:
-        return np.concatenate(chunks)
+        return [(0, np.concatenate(chunks))]
     size = _SAMPLE // _PIECES
     pieces = []
     for k in range(_PIECES):
@@ -73,8 +72,8 @@ def _sample(chunks: Sequence[F32]) -> F32:
         piece = chunks[chunk][within : within + size]
         if piece.size < size:
             piece = np.concatenate([piece, chunks[chunk + 1][: size - piece.size]])
-        pieces.append(piece)
-    return np.concatenate(pieces)
+        pieces.append((at, piece))
+    return pieces
 
 
 def _measure(

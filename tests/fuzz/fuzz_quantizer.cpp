@@ -33,7 +33,7 @@ TensorSpec make_spec(fuzz::Input& in, std::uint8_t id, std::uint64_t first, std:
         t.dither = (how & 4) != 0 && t.lattice != lattice::kLeech;
     }
     if (id == kLossless && (how & 1) != 0) t.dtype = DType::kI64;
-    if (id == kUniform || id == kKmeans || id == kE8P) {
+    if (id == kUniform || id == kKmeans || id == kE8P || id == kTrellis) {
         const bool grouped = (how & 1) != 0;
         if (grouped) {
             t.inner = (how & 2) != 0 ? 64 : in.byte() + 1u;
@@ -79,6 +79,11 @@ Bytes make_section(fuzz::Input& in, std::uint8_t id, const TensorSpec& t, ChunkR
     const auto scales = [&](bool narrow, std::uint64_t n) {
         for (std::uint64_t e = 0; e < n; ++e) narrow ? append(s, {in.byte(), 0x78}) : append(s, {in.byte(), 1, 0x80, 0x3C});
     };
+    const auto codes = [&](unsigned bits) {
+        append(s, {bits});
+        for (std::uint64_t k = 0; k < entries * bits / 8; ++k) append(s, {in.byte()});
+        if (entries * bits % 8 != 0) append(s, {0});
+    };
     if (id == kUniform || id == kDithered) {
         const unsigned width = t.bits != 0 ? t.bits : how % 9 == 8 ? 16 : how % 9 + 1;
         const unsigned escapes = t.bits == 0 && width >= 8 ? in.byte() % 8 : 0;
@@ -87,10 +92,8 @@ Bytes make_section(fuzz::Input& in, std::uint8_t id, const TensorSpec& t, ChunkR
         append(s, {form | (shifts != 0 ? 4u : 0u), width});
         if (t.bits == 0) append(s, {escapes});
         if (form == 32) {
-            const unsigned code_bits = in.byte() % 7;
-            append(s, {0, 0x0D, code_bits});
-            for (std::uint64_t k = 0; k < entries * code_bits / 8; ++k) append(s, {in.byte()});
-            if (entries * code_bits % 8 != 0) append(s, {0});
+            append(s, {0, 0x0D});
+            codes(in.byte() % 7);
         } else if (form < 2) {
             scales(form == 1, entries);
         }
@@ -129,7 +132,12 @@ Bytes make_section(fuzz::Input& in, std::uint8_t id, const TensorSpec& t, ChunkR
         scales(how % 2 == 1, entries);
     } else if (id == kTrellis) {
         const unsigned shifts = how / 8 % 4, patches = how / 32;
-        append(s, {1 | (shifts != 0 ? 2u : 0u), how % 6 + 3});
+        const bool grouped = t.dim > 1;
+        append(s, {(grouped ? 8u : 1u) | (shifts != 0 ? 2u : 0u), how % 6 + 3});
+        if (grouped) {
+            scales(false, 1);
+            codes(how / 4 % 7);
+        }
         if (shifts != 0) append(s, {shifts});
         for (unsigned k = 0; k < shifts; ++k) append(s, {in.byte()});
         append(s, {patches});

@@ -60,6 +60,8 @@ QUANTIZERS_1_1 = {
     "trellis-patches": ("trellis(states=8, step=0.01)", (10, 81)),
     "trellis-128-profile": ("trellis(states=128, step=0.25, profile=True)", (16, 5, 3, 3)),
     "trellis-bits": ("trellis(states=8, bits=2.5)", (20, 80)),
+    "trellis-axis": ("trellis(states=8, bits=2.5, axis=0)", (20, 80)),
+    "trellis-groups": ("trellis(snr=35.0, group=100)", (20, 81)),
     "dct-trellis": ("dct | trellis(step=0.25)", (13, 5, 3, 3)),
 }
 CODERS = {version: ["bitpack", "huffman", "rans", "zero_run"] for version in ("1.0", "1.1")}

@@ -121,7 +121,7 @@ def test_points_are_rounded_to_bfloat16_and_patches_are_not(isa):
 
 TOO_MANY = "01 03 05" + "".join(f"{k:02x} 00 00 00" for k in range(5)) + 20 * "00"
 BAD = {  # section, its config, what the error says
-    "an unknown form": ("08 03 01 10 00", {}, "form"),
+    "an unknown form": ("10 03 01 10 00", {}, "form"),
     "shifts twice": ("07 03 01 10 00", {}, "form"),
     "a step that is not given": ("01 03 00", {"step": None, "bits": 2.0}, "form"),
     "width 2": ("01 02 00", {}, "width"),
