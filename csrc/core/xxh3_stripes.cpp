@@ -35,6 +35,8 @@ void blocks_portable(const std::uint8_t* in, std::size_t blocks, const std::uint
 }
 
 #if QC_X86
+// Both take the stripes of a block apart from what was before, which first has to be scrambled.
+
 QC_TARGET("avx2")
 inline __m256i load256(const std::uint8_t* p) noexcept {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
@@ -46,16 +48,18 @@ void blocks_avx2(const std::uint8_t* in, std::size_t blocks, const std::uint8_t*
     __m256i a[2] = {_mm256_load_si256(out), _mm256_load_si256(out + 1)};
     const __m256i prime = _mm256_set1_epi64x(0x9E3779B1);
     for (; blocks > 0; --blocks, in += kXxh3Block) {
+        __m256i sum[2] = {};
         for (std::size_t s = 0; s < kStripes; ++s) {
             for (std::size_t k = 0; k < 2; ++k) {
                 const __m256i data = load256(in + 64 * s + 32 * k);
                 const __m256i key = _mm256_xor_si256(data, load256(secret + 8 * s + 32 * k));
                 const __m256i product = _mm256_mul_epu32(key, _mm256_srli_epi64(key, 32));
                 const __m256i swapped = _mm256_shuffle_epi32(data, 0x4E);
-                a[k] = _mm256_add_epi64(a[k], _mm256_add_epi64(product, swapped));
+                sum[k] = _mm256_add_epi64(sum[k], _mm256_add_epi64(product, swapped));
             }
         }
         for (std::size_t k = 0; k < 2; ++k) {
+            a[k] = _mm256_add_epi64(a[k], sum[k]);
             __m256i x = _mm256_xor_si256(a[k], _mm256_srli_epi64(a[k], 47));
             x = _mm256_xor_si256(x, load256(secret + kScrambleSecret + 32 * k));
             const __m256i high = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), prime);
@@ -78,18 +82,20 @@ void blocks_avx512(const std::uint8_t* in, std::size_t blocks, const std::uint8_
     const __m512i last_key = _mm512_loadu_si512(secret + kScrambleSecret);
     const __m512i prime = _mm512_set1_epi64(0x9E3779B1);
     for (; blocks > 0; --blocks, in += kXxh3Block) {
+        __m512i sum = _mm512_setzero_si512();
 #pragma GCC unroll 16
         for (std::size_t s = 0; s < kStripes; ++s) {
             __m512i data = _mm512_loadu_si512(in + 64 * s);
 #ifndef __clang__  // which knows "v" only where the whole build is for AVX-512
             // One load for both uses, and stripes in order: keys stay in registers then.
-            asm volatile("" : "+v"(data), "+v"(a));
+            asm volatile("" : "+v"(data), "+v"(sum));
 #endif
             const __m512i key = _mm512_xor_si512(data, keys[s]);
             const __m512i product = _mm512_mul_epu32(key, _mm512_srli_epi64(key, 32));
             const __m512i swapped = _mm512_shuffle_epi32(data, static_cast<_MM_PERM_ENUM>(0x4E));
-            a = _mm512_add_epi64(a, _mm512_add_epi64(product, swapped));
+            sum = _mm512_add_epi64(sum, _mm512_add_epi64(product, swapped));
         }
+        a = _mm512_add_epi64(a, sum);
         __m512i x = _mm512_xor_si512(a, _mm512_srli_epi64(a, 47));
         x = _mm512_xor_si512(x, last_key);
         const __m512i high = _mm512_mul_epu32(_mm512_srli_epi64(x, 32), prime);

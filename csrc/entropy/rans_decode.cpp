@@ -180,7 +180,6 @@ namespace {
 // Whole rounds by `run`, which gets how many are left and says how many it did.
 template <class Run>
 Status run_rounds(Stream& s, std::size_t rounds, Run run) noexcept {
-    QC_TRY(keep_escapes(s));
     while (rounds > 0) {
         const std::size_t done = run(rounds);
         rounds -= done;
@@ -203,6 +202,7 @@ Status check_budget(const Stream& s) noexcept {
 }  // namespace
 
 Status next_plain(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
+    QC_TRY(keep_escapes(s));
     QC_TRY(run_rounds(s, n / s.lanes, [&](std::size_t rounds) {
         const std::size_t done = s.kernel->rounds(s, out, rounds);
         out += done * s.lanes;
@@ -220,9 +220,11 @@ Status next_plain(Stream& s, std::size_t n, std::uint8_t* out) noexcept {
 }
 
 Status next_to_sink(Stream& s, std::size_t n, SinkRoundsFn rounds, void* sink) noexcept {
-    for (std::size_t at = 0; at < n; at += kBlock) {
-        QC_TRY(run_rounds(s, std::min(kBlock, n - at) / s.lanes,
-                          [&](std::size_t left) { return rounds(s, sink, left); }));
+    for (std::size_t at = 0, some = 0; at < n; at += some) {
+        QC_TRY(keep_escapes(s));
+        // A loop takes two rounds to begin and end: where no escapes are to come, it has all symbols at once.
+        some = s.escapes_unread == 0 ? n - at : std::min(kBlock, n - at);
+        QC_TRY(run_rounds(s, some / s.lanes, [&](std::size_t left) { return rounds(s, sink, left); }));
         QC_TRY(check_budget(s));
     }
     return kOkStatus;

@@ -54,7 +54,7 @@ struct alignas(64) Stream {
     Table tables[kMaxTables];  // symbols shifted by raw_bits
     alignas(64) std::uint8_t kernel_tables[kMaxTables][2048];
     std::uint8_t choices[kMaxTiles];
-    std::uint8_t escapes[kEscapeRoom + kBlock + 64];  // a bad block may read on for kBlock
+    std::uint8_t escapes[kEscapeRoom + kFusedStep + 64];  // a bad step may read on for kFusedStep
     std::uint8_t tail[2 * kRoundRead];
     std::uint8_t escape_list[256];
     std::uint32_t escape_steps[256];  // with has_escape_steps: what the next 8 bits of escape_bits hold
@@ -113,7 +113,7 @@ Status next_plain(Stream& s, std::size_t n, std::uint8_t* out) noexcept;
 Status finish_plain(const Stream& s) noexcept;
 
 // The same by another loop than the kernel's, into the `sink` that it knows.
-//   requires  n a multiple of the lanes, which are at least 64
+//   requires  n a multiple of the lanes, which are at least 64; n <= kFusedStep
 using SinkRoundsFn = std::size_t (*)(Stream&, void* sink, std::size_t rounds) noexcept;
 Status next_to_sink(Stream& s, std::size_t n, SinkRoundsFn rounds, void* sink) noexcept;
 

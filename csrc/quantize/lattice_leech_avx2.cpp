@@ -77,7 +77,7 @@ private:
                                                        const std::uint8_t* one) noexcept {
     std::size_t between = static_cast<std::size_t>(one - zero) & (0 - h);
     stay_scalar(between);
-    return zero + between;
+    return zero + static_cast<std::ptrdiff_t>(between);  // may be behind
 }
 
 // Parities need no order: the symbols of a vector and class are neighbours.
