@@ -79,10 +79,10 @@ Status fused_next(PlaneReader& reader, std::size_t n, const Runs& runs, std::uin
     if (reader.mode() != StreamMode::kStored) {
         const std::uint8_t* symbols = nullptr;
         QC_TRY(reader.next(n, &symbols));
-        fused_unpack.pick()(symbols, 8, n, runs, out, to);
+        fused_unpack.pick()(symbols, 8, n, runs, out, to, {});
         return kOkStatus;
     }
-    fused_unpack.pick()(reader.packed(), reader.bits(), n, runs, out, to);
+    fused_unpack.pick()(reader.packed(), reader.bits(), n, runs, out, to, {});
     reader.advance(n);
     return kOkStatus;
 }
@@ -100,9 +100,9 @@ Status table_next(PlaneReader& reader, std::size_t n, const PlaneTable& table,
     if (reader.mode() != StreamMode::kStored) {
         const std::uint8_t* symbols = nullptr;
         QC_TRY(reader.next(n, &symbols));
-        return table_unpack.pick()(symbols, 8, n, table, out);
+        return table_unpack.pick()(symbols, 8, n, table, out, {});
     }
-    QC_TRY(table_unpack.pick()(reader.packed(), reader.bits(), n, table, out));
+    QC_TRY(table_unpack.pick()(reader.packed(), reader.bits(), n, table, out, {}));
     reader.advance(n);
     return kOkStatus;
 }

@@ -12,6 +12,7 @@
 #include "core/status.hpp"
 #include "entropy/bloomier.hpp"
 #include "entropy/rans_decode.hpp"
+#include "pipeline/aside.hpp"
 #include "pipeline/plane.hpp"
 #include "quantize/dequantize.hpp"
 #include "simd/isa.hpp"
@@ -31,7 +32,7 @@ inline bool fuses(const Runs& runs, std::size_t n) noexcept {
 // n packed symbols of `bits` bits, beginning at a byte; `in` is readable for packed_bytes(n, bits).
 //   requires  fuses(to), fuses(runs, n)
 using FusedUnpackFn = void (*)(const std::uint8_t* in, unsigned bits, std::size_t n,
-                               const Runs& runs, std::uint8_t* out, DType to);
+                               const Runs& runs, std::uint8_t* out, DType to, const Aside& aside);
 
 // The next n symbols of a plain stream of at least 64 lanes; n is a multiple of the lanes.
 using FusedRansFn = Status (*)(rans::Stream& s, std::size_t n, const Runs& runs,
@@ -54,7 +55,7 @@ extern const Variants<FusedMergeFn> fused_merge;
 
 #if QC_X86
 void fused_unpack_avx2(const std::uint8_t* in, unsigned bits, std::size_t n, const Runs& runs,
-                       std::uint8_t* out, DType to);
+                       std::uint8_t* out, DType to, const Aside& aside);
 Status fused_rans_avx2(rans::Stream& s, std::size_t n, const Runs& runs, std::uint8_t* out,
                        DType to) noexcept;
 Status fused_merge_avx2(rans::Stream& s, std::size_t n, const std::uint8_t* const* lower,

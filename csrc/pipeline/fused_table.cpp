@@ -1,5 +1,7 @@
 #include "pipeline/fused_table.hpp"
 
+#include <algorithm>
+
 #include "entropy/rans_rounds_avx512.hpp"
 #include "entropy/unpack_avx512.hpp"
 #include "pipeline/table_sinks.hpp"
@@ -34,18 +36,21 @@ Status table_rans_avx512(rans::Stream& s, std::size_t n, const PlaneTable& table
 
 template <unsigned kBits, class Sink>
 Status unpack_to(const std::uint8_t* in, std::size_t n, const PlaneTable& table,
-                 std::uint8_t* out) noexcept {
+                 std::uint8_t* out, const Aside& aside) noexcept {
     Sink sink(table.planes, out);
     const Unpacker<kBits> unpacker;
-    for (std::size_t i = 0; i < n; i += 64, in += 8 * kBits) sink.put(unpacker.get(in));
+    for (std::size_t i = 0; i < n; aside()) {
+        const std::size_t end = std::min(i + Aside::kSymbols, n);
+        for (; i < end; i += 64, in += 8 * kBits) sink.put(unpacker.get(in));
+    }
     sink.flush();
     return check_symbols(sink, table);
 }
 
 template <unsigned kBits>
 Status unpack_bits(const std::uint8_t* in, std::size_t n, const PlaneTable& table,
-                   std::uint8_t* out) noexcept {
-    const auto unpack = [&]<class Sink>() { return unpack_to<kBits, Sink>(in, n, table, out); };
+                   std::uint8_t* out, const Aside& aside) noexcept {
+    const auto unpack = [&]<class Sink>() { return unpack_to<kBits, Sink>(in, n, table, out, aside); };
     if constexpr (kBits == 8) {  // in which symbols of fewer come as well
         if (table.lines == 1) return with_sink_of<1>(table, unpack);
     }
@@ -53,16 +58,16 @@ Status unpack_bits(const std::uint8_t* in, std::size_t n, const PlaneTable& tabl
 }
 
 Status table_unpack_avx512(const std::uint8_t* in, unsigned bits, std::size_t n,
-                           const PlaneTable& table, std::uint8_t* out) noexcept {
+                           const PlaneTable& table, std::uint8_t* out, const Aside& aside) noexcept {
     switch (bits) {
-        case 1: return unpack_bits<1>(in, n, table, out);
-        case 2: return unpack_bits<2>(in, n, table, out);
-        case 3: return unpack_bits<3>(in, n, table, out);
-        case 4: return unpack_bits<4>(in, n, table, out);
-        case 5: return unpack_bits<5>(in, n, table, out);
-        case 6: return unpack_bits<6>(in, n, table, out);
-        case 7: return unpack_bits<7>(in, n, table, out);
-        default: return unpack_bits<8>(in, n, table, out);
+        case 1: return unpack_bits<1>(in, n, table, out, aside);
+        case 2: return unpack_bits<2>(in, n, table, out, aside);
+        case 3: return unpack_bits<3>(in, n, table, out, aside);
+        case 4: return unpack_bits<4>(in, n, table, out, aside);
+        case 5: return unpack_bits<5>(in, n, table, out, aside);
+        case 6: return unpack_bits<6>(in, n, table, out, aside);
+        case 7: return unpack_bits<7>(in, n, table, out, aside);
+        default: return unpack_bits<8>(in, n, table, out, aside);
     }
 }
 

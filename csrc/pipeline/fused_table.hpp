@@ -9,6 +9,7 @@
 #include "core/status.hpp"
 #include "entropy/bloomier.hpp"
 #include "entropy/rans_decode.hpp"
+#include "pipeline/aside.hpp"
 #include "pipeline/plane.hpp"
 #include "quantize/quantizer.hpp"
 #include "simd/isa.hpp"
@@ -33,7 +34,7 @@ struct PlaneTable {
 using TableRansFn = Status (*)(rans::Stream& s, std::size_t n, const PlaneTable& table,
                                std::uint8_t* out) noexcept;
 using TableUnpackFn = Status (*)(const std::uint8_t* in, unsigned bits, std::size_t n,
-                                 const PlaneTable& table, std::uint8_t* out) noexcept;
+                                 const PlaneTable& table, std::uint8_t* out, const Aside& aside) noexcept;
 
 using TableBloomierFn = Status (*)(bloomier::State& s, std::size_t n, const PlaneTable& table,
                                    std::uint8_t* out) noexcept;
@@ -49,7 +50,7 @@ bool takes_avx2(const rans::Stream& s, const PlaneTable& table) noexcept;
 
 // With AVX2, for tables of one line.
 Status table_unpack_avx2(const std::uint8_t* in, unsigned bits, std::size_t n, const PlaneTable& table,
-                         std::uint8_t* out) noexcept;
+                         std::uint8_t* out, const Aside& aside) noexcept;
 
 // Whether the plane, in the form it is stored in, has such a loop at the active level, and for this table.
 bool can_look_up(const PlaneReader& reader) noexcept;

@@ -96,7 +96,7 @@ Status unpack_bits(const std::uint8_t* in, std::size_t n, const PlaneTable& tabl
 }  // namespace
 
 Status table_unpack_avx2(const std::uint8_t* in, unsigned bits, std::size_t n, const PlaneTable& table,
-                         std::uint8_t* out) noexcept {
+                         std::uint8_t* out, const Aside&) noexcept {
     switch (bits) {
         case 1: return unpack_bits<1>(in, n, table, out);
         case 2: return unpack_bits<2>(in, n, table, out);

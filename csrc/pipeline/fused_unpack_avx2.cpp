@@ -27,7 +27,7 @@ void unpack_bits(const std::uint8_t* in, std::size_t n, const Runs& runs, std::u
 }  // namespace
 
 void fused_unpack_avx2(const std::uint8_t* in, unsigned bits, std::size_t n, const Runs& runs, std::uint8_t* out,
-                       DType to) {
+                       DType to, const Aside&) {
     switch (bits) {
         case 1: unpack_bits<1>(in, n, runs, out, to); break;
         case 2: unpack_bits<2>(in, n, runs, out, to); break;

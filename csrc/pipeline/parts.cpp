@@ -49,18 +49,19 @@ public:
     bool may_take() const noexcept { return fusing_ || tabling_; }
 
     // Elements [at, at + n), where a loop takes them: else nothing happens, and `done` is false.
-    Status put(const std::uint8_t* symbols, std::size_t at, std::size_t n, bool& done) const noexcept {
+    Status put(const std::uint8_t* symbols, std::size_t at, std::size_t n, const Aside& aside,
+               bool& done) const noexcept {
         Runs runs;
         std::uint8_t* const out = to_.at + at * to_.item;
         done = may_take() && (state_.escapes.empty() || std::memchr(symbols, 0, n) == nullptr);
         if (!done) return kOkStatus;
         if (fusing_ && quantizer_.runs(*part_.spec, part_.range, state_, at, runs) && fuses(runs, n)) {
-            fused_unpack.pick()(symbols, 8, n, runs, out, to_.dtype);
+            fused_unpack.pick()(symbols, 8, n, runs, out, to_.dtype, aside);
             return kOkStatus;
         }
         done = tabling_ && n % 256 == 0;
         if (!done) return kOkStatus;
-        QC_TRY(table_unpack.pick()(symbols, 8, n, table_, out));
+        QC_TRY(table_unpack.pick()(symbols, 8, n, table_, out, aside));
         if (quantizer_.patch != nullptr) quantizer_.patch(state_, at, n, out, to_.dtype);
         return kOkStatus;
     }
@@ -85,7 +86,7 @@ Status decode_plain(const Codec& codec, const Part& part, Symbols& symbols, Chun
         const std::size_t n = std::min(step, part.range.count - at);
         const std::uint8_t* const* const planes = symbols.next(n);
         bool done = false;
-        QC_TRY(fused.put(planes[0], at, n, done));
+        QC_TRY(fused.put(planes[0], at, n, symbols.aside(), done));
         if (done) {
             output.skip(n);
             continue;

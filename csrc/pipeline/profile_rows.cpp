@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "pipeline/aside.hpp"
 #include "pipeline/profile_class.hpp"
 #include "transform/dct.hpp"
 
@@ -11,7 +12,7 @@ namespace {
 
 constexpr std::size_t kShortest = 64;
 constexpr std::size_t kLongest = 1 << 16;
-constexpr std::size_t kTile = 64;  // columns: rows of a power of two share few sets of the cache, so they get whole lines
+constexpr std::size_t kTile = RowRuns::kTile;
 
 typedef std::uint8_t Bytes __attribute__((vector_size(16)));
 
@@ -46,16 +47,17 @@ template <class At>
 constexpr unsigned kRows = RowRuns::kRows;
 
 // What is written beyond a run, the next one overwrites.
-void put_rows_portable(const RowRuns& runs, unsigned rows, std::uint8_t* out) noexcept {
-    for (unsigned s = 0; s < runs.sums; ++s) {
-        const std::size_t n = runs.first[s + 1] - runs.first[s];
-        for (std::size_t i = 0; i < n; i += 16) {
-            transposed([&](unsigned r) { return runs.plane + runs.starts[r][s] + i; },
-                       runs.turned + (runs.first[s] + i) * kRows, kRows);
-        }
+void turn_runs_portable(const RowRuns& runs, unsigned sum, std::size_t from, std::size_t to) noexcept {
+    for (std::size_t i = from; i < to; i += 16) {
+        transposed([&](unsigned r) { return runs.plane + runs.starts[r][sum] + i; },
+                   runs.turned + (runs.first[sum] + i) * kRows, kRows);
     }
-    for (std::size_t i = 0; i < runs.length; i += kTile) {
-        const std::size_t columns = std::min(kTile, runs.length - i);
+}
+
+void put_tiles_portable(const RowRuns& runs, unsigned rows, std::size_t from, std::size_t to,
+                        std::uint8_t* out) noexcept {
+    for (std::size_t i = from; i < to; i += kTile) {
+        const std::size_t columns = std::min(kTile, to - i);
         alignas(64) std::uint8_t tile[kRows][kTile];
         std::uint16_t places[kTile] = {};
         std::copy_n(runs.places + i, columns, places);
@@ -71,9 +73,11 @@ void put_rows_portable(const RowRuns& runs, unsigned rows, std::uint8_t* out) no
 }
 
 #if QC_X86
-constinit const Variants<PutRowsFn> put_rows{put_rows_portable, put_rows_portable, put_rows_avx512};
+constinit const Variants<TurnRunsFn> turn_runs{turn_runs_portable, turn_runs_portable, turn_runs_avx512};
+constinit const Variants<PutTilesFn> put_tiles{put_tiles_portable, put_tiles_portable, put_tiles_avx512};
 #else
-constinit const Variants<PutRowsFn> put_rows{put_rows_portable};
+constinit const Variants<TurnRunsFn> turn_runs{turn_runs_portable};
+constinit const Variants<PutTilesFn> put_tiles{put_tiles_portable};
 #endif
 
 }  // namespace
@@ -156,40 +160,61 @@ void ProfileRows::put_piece(const Piece& piece, Cursors& cursors, std::uint8_t* 
     }
 }
 
-void ProfileRows::put_rows(std::uint64_t row, unsigned rows, Cursors& cursors, std::uint8_t* out) const noexcept {
+// The first elements of the piece, how many of them is returned: rows for a batch, or less than that at once.
+std::size_t ProfileRows::begin(const Piece& piece, Cursors& cursors, std::uint8_t* out, Batch& batch) const noexcept {
+    const std::size_t whole = piece.at == 0 ? piece.n / length_ : 0;
+    unsigned rows = 0;
+    while (rows < std::min<std::size_t>(kRows, whole) && !is_clamped(piece.row + rows)) ++rows;
+    if (rows == 0) {
+        const std::size_t n = std::min(piece.n, length_ - piece.at);
+        put_piece({piece.row, piece.at, n}, cursors, out);
+        return n;
+    }
     const unsigned sums = most_ - least_ + 1;
     const std::uint32_t* const counts = &counts_[least_];
     for (unsigned r = 0; r < rows; ++r) {
         // Sums one after another have classes one after another where none is clamped.
-        std::uint32_t* const next = &cursors.next[profile_class(codes_[row + r], least_)];
+        std::uint32_t* const next = &cursors.next[profile_class(codes_[piece.row + r], least_)];
         for (unsigned s = 0; s < sums; ++s) {
             run_starts_[r][s] = next[s];
             next[s] += counts[s];
         }
     }
     for (unsigned r = rows; r < kRows; ++r) std::copy_n(run_starts_[0], sums, run_starts_[r]);
-    qc::put_rows.pick()({cursors.plane, run_starts_, sums, &first_[least_], places_, length_, turned_}, rows, out);
+    batch = {{cursors.plane, run_starts_, sums, &first_[least_], places_, length_, turned_}, rows, out, 0, 0};
+    return rows * length_;
 }
 
-// Puts the first elements of the piece; returns how many.
-std::size_t ProfileRows::put_some(const Piece& piece, Cursors& cursors, std::uint8_t* out) const noexcept {
-    const std::size_t whole = piece.at == 0 ? piece.n / length_ : 0;
-    unsigned rows = 0;
-    while (rows < std::min<std::size_t>(kRows, whole) && !is_clamped(piece.row + rows)) ++rows;
-    if (rows > 0) {
-        put_rows(piece.row, rows, cursors, out);
-        return rows * length_;
+// About so many symbols of one of the two steps, if as many are left; returns whether some are.
+bool ProfileRows::work(Batch& batch, std::size_t symbols) noexcept {
+    const RowRuns& runs = batch.runs;
+    for (std::size_t columns = symbols / kRows; batch.sum < runs.sums;) {
+        const std::size_t n = runs.first[batch.sum + 1] - runs.first[batch.sum];
+        const std::size_t some = std::min(columns, n - batch.at);
+        turn_runs.pick()(runs, batch.sum, batch.at, batch.at + some);
+        batch.at += some;
+        columns -= some;
+        if (batch.at == n) {
+            ++batch.sum;
+            batch.at = 0;
+        }
+        if (columns == 0) return true;
     }
-    const std::size_t n = std::min(piece.n, length_ - piece.at);
-    put_piece({piece.row, piece.at, n}, cursors, out);
-    return n;
+    const std::size_t tiles = std::max<std::size_t>(symbols / kRows / kTile, 1);
+    const std::size_t to = std::min(batch.at + tiles * kTile, runs.length);
+    put_tiles.pick()(runs, batch.rows, batch.at, to, batch.out);
+    batch.at = to;
+    if (to == runs.length) batch.rows = 0;
+    return batch.rows > 0;
 }
 
 void ProfileRows::reorder(const std::uint8_t* plane, std::uint8_t* out) const noexcept {
     Cursors cursors{plane, starts_};
     for_pieces([&](Piece piece) {
         while (piece.n > 0) {
-            const std::size_t n = put_some(piece, cursors, out);
+            Batch batch;
+            const std::size_t n = begin(piece, cursors, out, batch);
+            while (batch.rows > 0) work(batch, kRows * length_);
             piece.row += n / length_;
             piece.n -= n;
             out += n;
@@ -199,25 +224,54 @@ void ProfileRows::reorder(const std::uint8_t* plane, std::uint8_t* out) const no
 
 void ProfileRows::open(const std::uint8_t* plane, std::size_t most, Workspace& workspace) {
     cursors_ = {plane, starts_};
-    room_ = workspace.get(Workspace::kGather, most + kRows * length_);
+    ahead_ = std::max(most, kRows * length_);
+    // So that there is mostly room for rows behind what waits.
+    const std::size_t room = most + 4 * kRows * length_;
+    room_ = workspace.get(Workspace::kGather, room);
+    room_end_ = room_ + room;
     ready_ = ready_end_ = room_;
 }
 
+// Begins with rows behind what waits; false where there is no room, or none are left.
+bool ProfileRows::begin_next() noexcept {
+    if (put_ == part_.range.count || static_cast<std::size_t>(room_end_ - ready_end_) < kRows * length_) return false;
+    const std::uint64_t before = part_.range.first / length_;
+    const std::uint64_t element = part_.range.first + put_;
+    const auto at = static_cast<std::size_t>(element % length_);
+    const std::size_t n =
+        begin({element / length_ - before, at, part_.range.count - put_}, cursors_, ready_end_, batch_);
+    put_ += n;
+    if (batch_.rows == 0) ready_end_ += n;
+    return true;
+}
+
+void ProfileRows::finish() noexcept {
+    const std::size_t n = batch_.rows * length_;
+    if (n == 0) return;
+    while (work(batch_, kRows * length_)) {
+    }
+    ready_end_ += n;
+}
+
+void ProfileRows::work_aside() noexcept {
+    if (batch_.rows == 0) {
+        if (static_cast<std::size_t>(ready_end_ - ready_) < ahead_) begin_next();
+        return;
+    }
+    const std::size_t n = batch_.rows * length_;
+    // Both steps in the time of as many symbols as they take.
+    if (!work(batch_, 2 * Aside::kSymbols)) ready_end_ += n;
+}
+
 const std::uint8_t* ProfileRows::next(std::size_t n) noexcept {
+    if (static_cast<std::size_t>(ready_end_ - ready_) < n) finish();
     const auto waiting = static_cast<std::size_t>(ready_end_ - ready_);
     if (waiting < n) {
         std::memmove(room_, ready_, waiting);
         ready_ = room_;
         ready_end_ = room_ + waiting;
     }
-    const std::uint64_t before = part_.range.first / length_;
-    while (static_cast<std::size_t>(ready_end_ - ready_) < n) {
-        const std::uint64_t element = part_.range.first + put_;
-        const auto at = static_cast<std::size_t>(element % length_);
-        const std::size_t some = put_some({element / length_ - before, at, part_.range.count - put_}, cursors_, ready_end_);
-        ready_end_ += some;
-        put_ += some;
-    }
+    while (static_cast<std::size_t>(ready_end_ - ready_) < n && begin_next()) finish();
     ready_ += n;
     return ready_ - n;
 }

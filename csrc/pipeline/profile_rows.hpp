@@ -18,6 +18,8 @@ namespace qc {
 struct RowRuns {
     static constexpr unsigned kRows = 16;
     static constexpr unsigned kMostSums = 128;
+    // Columns: rows of a power of two share few sets of the cache, so they get whole lines.
+    static constexpr std::size_t kTile = 64;
 
     const std::uint8_t* plane;
     const std::uint32_t (*starts)[kMostSums];  // of the run of each row and sum in the plane
@@ -28,10 +30,17 @@ struct RowRuns {
     std::uint8_t* turned;                  // room for kRows rows, column by column, and 16 columns more
 };
 
-// Puts `rows` of them to `out`. Reads up to 15 symbols behind a run, and the runs of all kRows.
-using PutRowsFn = void (*)(const RowRuns& runs, unsigned rows, std::uint8_t* out) noexcept;
+// Two steps. Symbols [from, to) of the runs of one sum are turned: reads up to 15 symbols behind, and the runs of all
+// kRows.
+using TurnRunsFn = void (*)(const RowRuns& runs, unsigned sum, std::size_t from, std::size_t to) noexcept;
+// After all were turned, columns [from, to) of `rows` rows are put to `out`.
+//   requires  from a multiple of kTile; to as well, or the length
+using PutTilesFn = void (*)(const RowRuns& runs, unsigned rows, std::size_t from, std::size_t to,
+                            std::uint8_t* out) noexcept;
 #if QC_X86
-void put_rows_avx512(const RowRuns& runs, unsigned rows, std::uint8_t* out) noexcept;
+void turn_runs_avx512(const RowRuns& runs, unsigned sum, std::size_t from, std::size_t to) noexcept;
+void put_tiles_avx512(const RowRuns& runs, unsigned rows, std::size_t from, std::size_t to,
+                      std::uint8_t* out) noexcept;
 #endif
 
 class ProfileRows {
@@ -51,6 +60,9 @@ public:
     void open(const std::uint8_t* plane, std::size_t most, Workspace& workspace);
     const std::uint8_t* next(std::size_t n) noexcept;
 
+    // Some of what next() will have to do, while what it gave last is still read.
+    void work_aside() noexcept;
+
 private:
     static constexpr unsigned kSums = 127;   // 0 .. 126
     static_assert(kSums <= RowRuns::kMostSums);
@@ -69,9 +81,21 @@ private:
     template <class F>
     void for_pieces(F f) const;
     bool is_clamped(std::uint64_t row) const noexcept;
-    std::size_t put_some(const Piece& piece, Cursors& cursors, std::uint8_t* out) const noexcept;
     void put_piece(const Piece& piece, Cursors& cursors, std::uint8_t* out) const noexcept;
-    void put_rows(std::uint64_t row, unsigned rows, Cursors& cursors, std::uint8_t* out) const noexcept;
+
+    // Rows that are being put, piece by piece.
+    struct Batch {
+        RowRuns runs{};
+        unsigned rows = 0;  // none: nothing to do
+        std::uint8_t* out = nullptr;
+        unsigned sum = 0;
+        std::size_t at = 0;      // in the runs of the sum, or after them all the column
+    };
+    std::size_t begin(const Piece& piece, Cursors& cursors, std::uint8_t* out, Batch& batch) const noexcept;
+    static bool work(Batch& batch, std::size_t symbols) noexcept;
+
+    bool begin_next() noexcept;
+    void finish() noexcept;
 
     Part part_;
     const std::uint8_t* codes_;     // of rows
@@ -91,6 +115,9 @@ private:
     std::uint8_t* room_ = nullptr;  // they stand there from ready_ to ready_end_
     std::uint8_t* ready_ = nullptr;
     std::uint8_t* ready_end_ = nullptr;
+    std::uint8_t* room_end_ = nullptr;
+    std::size_t ahead_ = 0;         // of what was taken
+    Batch batch_;                   // goes to ready_end_
 };
 
 }  // namespace qc

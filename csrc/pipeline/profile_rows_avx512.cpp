@@ -12,7 +12,7 @@ namespace qc {
 namespace {
 
 constexpr unsigned kRows = RowRuns::kRows;
-constexpr std::size_t kTile = 64;  // columns: rows of a power of two share few sets of the cache, so they get whole lines
+constexpr std::size_t kTile = RowRuns::kTile;
 
 // The same four bytes of four vectors side by side, dword 4l + k of them what is wanted in quarter l of register k.
 [[gnu::always_inline]] inline __m512i fours() noexcept {
@@ -86,25 +86,27 @@ template <class At>
 }  // namespace
 
 // What is written beyond a run, the next one overwrites.
-void put_rows_avx512(const RowRuns& runs, unsigned rows, std::uint8_t* out) noexcept {
+void turn_runs_avx512(const RowRuns& runs, unsigned sum, std::size_t from, std::size_t to) noexcept {
     const __m512i index = fours();
-    for (unsigned s = 0; s < runs.sums; ++s) {
-        const std::size_t n = runs.first[s + 1] - runs.first[s];
-        std::uint8_t* const to = runs.turned + runs.first[s] * kRows;
-        for (std::size_t i = 0; i < n; i += 16) {
-            __m512i columns[4];
-            transposed([&](unsigned r) __attribute__((always_inline)) { return runs.plane + runs.starts[r][s] + i; },
-                       index, columns);
+    std::uint8_t* const out = runs.turned + runs.first[sum] * kRows;
+    for (std::size_t i = from; i < to; i += 16) {
+        __m512i columns[4];
+        transposed([&](unsigned r) __attribute__((always_inline)) { return runs.plane + runs.starts[r][sum] + i; },
+                   index, columns);
 #pragma GCC unroll 4
-            for (unsigned k = 0; k < 4; ++k) _mm512_storeu_si512(to + i * kRows + 64 * k, columns[k]);
-        }
+        for (unsigned k = 0; k < 4; ++k) _mm512_storeu_si512(out + i * kRows + 64 * k, columns[k]);
     }
-    std::size_t i = 0;
-    for (; i + kTile <= runs.length; i += kTile) put_tile(runs, runs.places + i, index, kTile, rows, out + i);
-    if (i == runs.length) return;
+}
+
+void put_tiles_avx512(const RowRuns& runs, unsigned rows, std::size_t from, std::size_t to,
+                      std::uint8_t* out) noexcept {
+    const __m512i index = fours();
+    std::size_t i = from;
+    for (; i + kTile <= to; i += kTile) put_tile(runs, runs.places + i, index, kTile, rows, out + i);
+    if (i == to) return;
     std::uint16_t places[kTile] = {};
-    for (std::size_t k = i; k < runs.length; ++k) places[k - i] = runs.places[k];
-    put_tile(runs, places, index, runs.length - i, rows, out + i);
+    for (std::size_t k = i; k < to; ++k) places[k - i] = runs.places[k];
+    put_tile(runs, places, index, to - i, rows, out + i);
 }
 
 }  // namespace qc

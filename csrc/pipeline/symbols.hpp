@@ -13,6 +13,7 @@
 #include "core/status.hpp"
 #include "core/workspace.hpp"
 #include "pipeline/codec.hpp"
+#include "pipeline/aside.hpp"
 #include "pipeline/order.hpp"
 #include "pipeline/plane.hpp"
 #include "pipeline/profile_rows.hpp"
@@ -34,6 +35,9 @@ public:
 
     // The next n <= kTogether symbols of each plane; whole planes where `inverse` wants those.
     const std::uint8_t* const* next(std::size_t n) noexcept;
+
+    // What may go on beside an output of what next() gave.
+    Aside aside() noexcept { return in_rows_ ? Aside(*rows_) : Aside(); }
 
     // Whether planes stand position by position, and where so: symbols of a run of one of them.
     bool by_position() const noexcept { return by_position_; }
