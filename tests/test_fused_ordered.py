@@ -28,7 +28,7 @@ def encoded(codec):
     rng = np.random.default_rng(11)
     w = rng.standard_normal(SHAPE, np.float32) / 10
     w *= np.exp2(rng.integers(-3, 4, (1, SHAPE[1], 1, 1)) / 2).astype(np.float32)
-    w[::7] *= 0.001  # rows whose classes are clamped
+    w[:700:7] *= 0.001  # rows whose classes are clamped
     w[3, 5], w[1200, 330] = 90.0, -70.0
     return qcodec.encode(w, codec)
 

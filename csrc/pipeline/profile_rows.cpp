@@ -171,12 +171,13 @@ std::size_t ProfileRows::begin(const Piece& piece, Cursors& cursors, std::uint8_
         return n;
     }
     const unsigned sums = most_ - least_ + 1;
-    const std::uint32_t* const counts = &counts_[least_];
+    const std::uint32_t* __restrict const counts = &counts_[least_];
     for (unsigned r = 0; r < rows; ++r) {
         // Sums one after another have classes one after another where none is clamped.
-        std::uint32_t* const next = &cursors.next[profile_class(codes_[piece.row + r], least_)];
+        std::uint32_t* __restrict const next = &cursors.next[profile_class(codes_[piece.row + r], least_)];
+        std::uint32_t* __restrict const starts = run_starts_[r];
         for (unsigned s = 0; s < sums; ++s) {
-            run_starts_[r][s] = next[s];
+            starts[s] = next[s];
             next[s] += counts[s];
         }
     }
@@ -226,7 +227,7 @@ void ProfileRows::open(const std::uint8_t* plane, std::size_t most, Workspace& w
     cursors_ = {plane, starts_};
     ahead_ = std::max(most, kRows * length_);
     // So that there is mostly room for rows behind what waits.
-    const std::size_t room = most + 4 * kRows * length_;
+    const std::size_t room = 4 * (most + kRows * length_);
     room_ = workspace.get(Workspace::kGather, room);
     room_end_ = room_ + room;
     ready_ = ready_end_ = room_;
