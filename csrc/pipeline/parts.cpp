@@ -123,7 +123,8 @@ Status decode_blocks(const Codec& codec, const Part& part, Symbols& symbols, Chu
                      const Target& to, Workspace& workspace) {
     const BlockGrid grid(part.spec->block, part.spec->columns, part.range.first, part.range.count);
     const std::size_t area = grid.area();
-    const std::size_t step = kTogether / area / 16 * 16;
+    // Few lines at a time go to memory while the next are made; those of a matrix come as pieces of rows.
+    const std::size_t step = (grid.consecutive() ? kTogether / 4 : kTogether) / area / 16 * 16;
     const std::size_t stride = step + kRowPad;
     float* const values = workspace.get_as<float>(Workspace::kCoefficients, kTogether + stride * area);
     float* const rows = values + kTogether;
