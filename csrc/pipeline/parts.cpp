@@ -11,7 +11,9 @@
 #include "pipeline/stream_copy.hpp"
 #include "pipeline/symbols.hpp"
 #include "quantize/floats.hpp"
+#include "quantize/lookup.hpp"
 #include "transform/dct.hpp"
+#include "transform/deinterleave.hpp"
 
 namespace qc {
 namespace {
@@ -126,13 +128,21 @@ Status decode_blocks(const Codec& codec, const Part& part, Symbols& symbols, Chu
     // Few lines at a time go to memory while the next are made; those of a matrix come as pieces of rows.
     const std::size_t step = (grid.consecutive() ? kTogether / 4 : kTogether) / area / 16 * 16;
     const std::size_t stride = step + kRowPad;
-    float* const values = workspace.get_as<float>(Workspace::kCoefficients, kTogether + stride * area);
+    const std::size_t turned_stride = (step + 63) & ~std::size_t{63};
+    float* const values =
+        workspace.get_as<float>(Workspace::kCoefficients, kTogether + stride * area + turned_stride * area / sizeof(float));
     float* const rows = values + kTogether;
+    auto* const turned = reinterpret_cast<std::uint8_t*>(rows + stride * area);
     const auto dequantize = [&](const std::uint8_t* const* from, std::size_t at, std::size_t n,
                                 float* out) {
         return codec.quantizer->inverse(*part.spec, part.range, state, from, at, n,
                                         reinterpret_cast<std::uint8_t*>(out), DType::kF32, workspace);
     };
+    SymbolTable table{};
+    const bool by_row = state.planes == 1 && state.escapes.empty() &&
+                        (state.pointwise || (codec.quantizer->table != nullptr &&
+                                             codec.quantizer->table(state, DType::kF32, workspace, table)));
+    const Deinterleave deinterleave(static_cast<unsigned>(area));
     for (std::size_t b = 0; b < grid.blocks(); b += step) {
         const std::size_t n = std::min(step, grid.blocks() - b);
         if (symbols.by_position()) {
@@ -145,6 +155,21 @@ Status decode_blocks(const Codec& codec, const Part& part, Symbols& symbols, Chu
                                                    rows + p * stride);
                 }
             }
+        } else if (by_row) {
+            deinterleave(symbols.next(n * area)[0], n, turned, turned_stride);
+            for (std::size_t p = 0; p < area; ++p) {
+                const std::uint8_t* const run = turned + p * turned_stride;
+                if (state.pointwise) {
+                    QC_TRY(dequantize(&run, 0, n, rows + p * stride));
+                } else {
+                    lookup.pick()(run, state.bits[0], n, table.elements, sizeof(float),
+                                  reinterpret_cast<std::uint8_t*>(rows + p * stride));
+                }
+            }
+            state.for_patched(b * area, (b + n) * area, [&](std::size_t, std::size_t element) {
+                float* const to = rows + element % area * stride + element / area - b;
+                codec.quantizer->patch(state, element, 1, reinterpret_cast<std::uint8_t*>(to), DType::kF32);
+            });
         } else {
             QC_TRY(dequantize(symbols.next(n * area), b * area, n * area, values));
             for (std::size_t p = 0; p < area; ++p) {

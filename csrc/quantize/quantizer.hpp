@@ -102,6 +102,18 @@ struct ChunkState {
     const std::uint32_t* starts = nullptr;       // where each codebook begins; the last one's end
     bool stream_stores = false;                  // elements go around the caches, where the kernel can
     void* own = nullptr;                         // whatever else a kernel keeps, in a workspace slot
+
+    // fn(number of the patch, element) for those of [begin, end) that are patched.
+    template <class Fn>
+    void for_patched(std::size_t begin, std::size_t end, Fn fn) const {
+        const std::size_t patches_in_all = patched.size() / 4;
+        const auto element = [&](std::size_t k) { return load<std::uint32_t>(patched.data() + 4 * k); };
+        std::size_t k = 0;
+        for (std::size_t step = kChunk; step > 0; step /= 2) {
+            if (k + step <= patches_in_all && element(k + step - 1) < begin) k += step;
+        }
+        for (; k < patches_in_all && element(k) < end; ++k) fn(k, element(k));
+    }
 };
 
 // What every symbol stands for: 256 elements of a dtype, aligned to 64, of which `size` are legal.

@@ -143,18 +143,12 @@ const std::uint8_t* table_of(ChunkState& state, DType to, Workspace& workspace) 
 }
 
 void patch(const ChunkState& state, std::size_t at, std::size_t n, std::uint8_t* out, DType out_dtype) noexcept {
-    const std::size_t patches = state.patched.size() / 4;
     const Groups* const groups = groups_of(state);
-    const auto element = [&](std::size_t k) { return load<std::uint32_t>(state.patched.data() + 4 * k); };
-    std::size_t k = 0;
-    for (std::size_t step = std::size_t{1} << 20; step > 0; step /= 2) {
-        if (k + step <= patches && element(k + step - 1) < at) k += step;
-    }
-    for (; k < patches && element(k) < at + n; ++k) {
-        const float scale = groups != nullptr ? groups->scale_at(element(k)) : state.scales[0];
+    state.for_patched(at, at + n, [&](std::size_t k, std::size_t element) {
+        const float scale = groups != nullptr ? groups->scale_at(element) : state.scales[0];
         const float value = static_cast<float>(load<std::int32_t>(state.patches.data() + 4 * k)) * scale;
-        from_f32_portable(&value, 1, out + (element(k) - at) * item_bytes(out_dtype), out_dtype);
-    }
+        from_f32_portable(&value, 1, out + (element - at) * item_bytes(out_dtype), out_dtype);
+    });
 }
 
 // Of all codes, whole and by bytes.
