@@ -8,7 +8,7 @@
 
 namespace qc {
 
-// A piece of work for each 64 lines or so; one without work does nothing.
+// A piece of work for each 64 lines or so, or none.
 class Aside {
 public:
     static constexpr std::size_t kSymbols = 1024;  // 64 lines of float32
@@ -19,9 +19,8 @@ public:
     explicit Aside(T& of) noexcept
         : work_([](void* what) noexcept { static_cast<T*>(what)->work_aside(); }), of_(&of) {}
 
-    void operator()() const noexcept {
-        if (work_ != nullptr) work_(of_);
-    }
+    explicit operator bool() const noexcept { return work_ != nullptr; }
+    void operator()() const noexcept { work_(of_); }
 
 private:
     void (*work_)(void*) noexcept = nullptr;

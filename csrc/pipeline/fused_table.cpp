@@ -39,10 +39,14 @@ Status unpack_to(const std::uint8_t* in, std::size_t n, const PlaneTable& table,
                  std::uint8_t* out, const Aside& aside) noexcept {
     Sink sink(table.planes, out);
     const Unpacker<kBits> unpacker;
-    for (std::size_t i = 0; i < n; aside()) {
-        const std::size_t end = std::min(i + Aside::kSymbols, n);
+    std::size_t i = 0;
+    const auto unpack = [&](std::size_t end) __attribute__((always_inline)) {
         for (; i < end; i += 64, in += 8 * kBits) sink.put(unpacker.get(in));
+    };
+    if constexpr (kBits == 8) {
+        for (; aside && i < n; aside()) unpack(std::min(i + Aside::kSymbols, n));
     }
+    unpack(n);
     sink.flush();
     return check_symbols(sink, table);
 }

@@ -19,12 +19,18 @@ void unpack_bits(const std::uint8_t* in, std::size_t n, const Runs& runs, std::u
     with_dequantize_sink<kFew>(to, [&]<class Sink>() {
         Sink sink(runs, out);
         const Unpacker<kBits> unpacker;
-        for (std::size_t i = 0; i < n; aside()) {
-            for (const std::size_t end = std::min(i + Aside::kSymbols, n); i < end; i += 64, in += 8 * kBits) {
+        std::size_t i = 0;
+        const auto unpack = [&](std::size_t end) __attribute__((always_inline)) {
+            for (; i < end; i += 64, in += 8 * kBits) {
                 _mm_prefetch(in + kReadAhead * kBits / 8, _MM_HINT_T0);
                 sink.put(unpacker.get(in));
             }
+        };
+        // In a loop of its own: around a call registers go to memory.
+        if constexpr (kBits == 8) {
+            for (; aside && i < n; aside()) unpack(std::min(i + Aside::kSymbols, n));
         }
+        unpack(n);
         sink.flush();
     });
 }
