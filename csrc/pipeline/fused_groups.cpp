@@ -48,7 +48,7 @@ public:
             if (++at_ == end_) at_ = first_;
         }
         __m512i lines[kBytes];
-        unpack(_mm512_permutex2var_epi8(low_, place_, low), _mm512_permutex2var_epi8(high_, place_, high), lines);
+        upper_lines<kBytes>(_mm512_permutex2var_epi8(low_, place_, low), _mm512_permutex2var_epi8(high_, place_, high), lines);
         out_.put_first(lines[0]);
 #pragma GCC unroll 3
         for (unsigned k = 1; k < kBytes; ++k) out_.put(lines[k]);
@@ -58,26 +58,11 @@ public:
 
     void flush() noexcept {
         __m512i lines[kBytes];
-        unpack(_mm512_permutex2var_epi8(low_, place_, low_), _mm512_permutex2var_epi8(high_, place_, high_), lines);
+        upper_lines<kBytes>(_mm512_permutex2var_epi8(low_, place_, low_), _mm512_permutex2var_epi8(high_, place_, high_), lines);
         out_.flush(lines[0]);
     }
 
 private:
-    [[gnu::always_inline]] static void unpack(__m512i low, __m512i high, __m512i* lines) noexcept {
-        const __m512i front = _mm512_unpacklo_epi8(low, high);
-        const __m512i back = _mm512_unpackhi_epi8(low, high);
-        if constexpr (kBytes == 2) {
-            lines[0] = front;
-            lines[1] = back;
-        } else {
-            const __m512i zero = _mm512_setzero_si512();
-            lines[0] = _mm512_unpacklo_epi16(zero, front);
-            lines[1] = _mm512_unpackhi_epi16(zero, front);
-            lines[2] = _mm512_unpacklo_epi16(zero, back);
-            lines[3] = _mm512_unpackhi_epi16(zero, back);
-        }
-    }
-
     const std::uint8_t* planes_;
     const std::uint8_t* first_;
     const std::uint8_t* end_;

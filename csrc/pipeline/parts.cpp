@@ -139,10 +139,11 @@ Status decode_blocks(const Codec& codec, const Part& part, Symbols& symbols, Chu
                                         reinterpret_cast<std::uint8_t*>(out), DType::kF32, workspace);
     };
     SymbolTable table{};
-    const bool by_row = state.planes == 1 && state.escapes.empty() &&
+    const bool by_row = !symbols.by_position() && state.planes == 1 && state.escapes.empty() &&
                         (state.pointwise || (codec.quantizer->table != nullptr &&
                                              codec.quantizer->table(state, DType::kF32, workspace, table)));
-    const Deinterleave deinterleave(static_cast<unsigned>(area));
+    std::optional<Deinterleave> deinterleave;
+    if (by_row) deinterleave.emplace(static_cast<unsigned>(area));
     for (std::size_t b = 0; b < grid.blocks(); b += step) {
         const std::size_t n = std::min(step, grid.blocks() - b);
         if (symbols.by_position()) {
@@ -156,7 +157,7 @@ Status decode_blocks(const Codec& codec, const Part& part, Symbols& symbols, Chu
                 }
             }
         } else if (by_row) {
-            deinterleave(symbols.next(n * area)[0], n, turned, turned_stride);
+            (*deinterleave)(symbols.next(n * area)[0], n, turned, turned_stride);
             for (std::size_t p = 0; p < area; ++p) {
                 const std::uint8_t* const run = turned + p * turned_stride;
                 if (state.pointwise) {

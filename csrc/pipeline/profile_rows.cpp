@@ -246,22 +246,22 @@ bool ProfileRows::begin_next() noexcept {
     return true;
 }
 
-void ProfileRows::finish() noexcept {
+void ProfileRows::go_on(std::size_t symbols) noexcept {
     const std::size_t n = batch_.rows * length_;
-    if (n == 0) return;
-    while (work(batch_, kRows * length_)) {
-    }
-    ready_end_ += n;
+    if (!work(batch_, symbols)) ready_end_ += n;
+}
+
+void ProfileRows::finish() noexcept {
+    while (batch_.rows > 0) go_on(kRows * length_);
 }
 
 void ProfileRows::work_aside() noexcept {
-    if (batch_.rows == 0) {
-        if (static_cast<std::size_t>(ready_end_ - ready_) < ahead_) begin_next();
-        return;
+    if (batch_.rows > 0) {
+        // Both steps in the time of as many symbols as they take.
+        go_on(2 * Aside::kSymbols);
+    } else if (static_cast<std::size_t>(ready_end_ - ready_) < ahead_) {
+        begin_next();
     }
-    const std::size_t n = batch_.rows * length_;
-    // Both steps in the time of as many symbols as they take.
-    if (!work(batch_, 2 * Aside::kSymbols)) ready_end_ += n;
 }
 
 const std::uint8_t* ProfileRows::next(std::size_t n) noexcept {

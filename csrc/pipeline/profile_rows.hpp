@@ -95,6 +95,7 @@ private:
     static bool work(Batch& batch, std::size_t symbols) noexcept;
 
     bool begin_next() noexcept;
+    void go_on(std::size_t symbols) noexcept;
     void finish() noexcept;
 
     Part part_;

@@ -37,6 +37,24 @@ private:
     __m512i t_[kRegisters];
 };
 
+// Elements of kBytes of which all but the upper two are zero, from those two; in order where `unpacked<kBytes>` has put
+// them before.
+template <unsigned kBytes>
+[[gnu::always_inline]] inline void upper_lines(__m512i low, __m512i high, __m512i* lines) noexcept {
+    const __m512i front = _mm512_unpacklo_epi8(low, high);
+    const __m512i back = _mm512_unpackhi_epi8(low, high);
+    if constexpr (kBytes == 2) {
+        lines[0] = front;
+        lines[1] = back;
+    } else {
+        const __m512i zero = _mm512_setzero_si512();
+        lines[0] = _mm512_unpacklo_epi16(zero, front);
+        lines[1] = _mm512_unpackhi_epi16(zero, front);
+        lines[2] = _mm512_unpacklo_epi16(zero, back);
+        lines[3] = _mm512_unpackhi_epi16(zero, back);
+    }
+}
+
 // 64 elements of a table, in kBytes registers. kBytes = 2 or 4: of an element. kUpper: of elements whose lower half is
 // zero. `planes` has byte k of all 256 elements at 256 * k.
 template <unsigned kBytes, unsigned kRegisters, bool kUpper>
@@ -49,19 +67,15 @@ public:
     [[gnu::always_inline]] void get(__m512i symbols, __m512i* lines) const noexcept {
         const __m512i b2 = high0_.at(symbols);
         const __m512i b3 = high1_.at(symbols);
-        const __m512i high_front = _mm512_unpacklo_epi8(b2, b3);
-        const __m512i high_back = _mm512_unpackhi_epi8(b2, b3);
-        if constexpr (kBytes == 2) {
-            lines[0] = high_front;
-            lines[1] = high_back;
+        if constexpr (kBytes == 2 || kUpper) {
+            upper_lines<kBytes>(b2, b3, lines);
         } else {
-            __m512i low_front = _mm512_setzero_si512(), low_back = low_front;
-            if constexpr (!kUpper) {
-                const __m512i b0 = low0_.at(symbols);
-                const __m512i b1 = low1_.at(symbols);
-                low_front = _mm512_unpacklo_epi8(b0, b1);
-                low_back = _mm512_unpackhi_epi8(b0, b1);
-            }
+            const __m512i b0 = low0_.at(symbols);
+            const __m512i b1 = low1_.at(symbols);
+            const __m512i low_front = _mm512_unpacklo_epi8(b0, b1);
+            const __m512i low_back = _mm512_unpackhi_epi8(b0, b1);
+            const __m512i high_front = _mm512_unpacklo_epi8(b2, b3);
+            const __m512i high_back = _mm512_unpackhi_epi8(b2, b3);
             lines[0] = _mm512_unpacklo_epi16(low_front, high_front);
             lines[1] = _mm512_unpackhi_epi16(low_front, high_front);
             lines[2] = _mm512_unpacklo_epi16(low_back, high_back);

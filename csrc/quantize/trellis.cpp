@@ -43,7 +43,8 @@ struct Groups {
     float scale_at(std::size_t element) const noexcept { return scales[codes[at(element)]]; }
 };
 
-const Groups* groups_of(const ChunkState& state) noexcept { return static_cast<const Groups*>(state.own); }
+// Null where one scale serves all.
+Groups* groups_of(const ChunkState& state) noexcept { return static_cast<Groups*>(state.own); }
 
 // FORMAT.md, "trellis": the f32 nearest to 2^((code mod 4) / 4), times 2^(code div 4).
 float factor(unsigned code) noexcept {
@@ -98,7 +99,8 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
     QC_TRY(in.get(form, "trellis: section"));
     QC_TRY(in.get(width, "trellis: section"));
     const bool two_shifts = (form & kShiftsFollow) != 0 && (form & kShiftsAsBefore) != 0;
-    if (form > 15 || two_shifts || ((form & kCodesFollow) != 0) != (t.dim > 1) || ((form & kScaleIsStep) != 0 && t.step == 0)) {
+    const bool coded = (form & kCodesFollow) != 0;
+    if (form > 15 || two_shifts || coded != (t.dim > 1) || ((form & kScaleIsStep) != 0 && t.step == 0)) {
         return corrupt("trellis: unknown form", in.at() - 2);
     }
     if (width < 3 || width > 8) return corrupt("trellis: width", in.at() - 1);
@@ -113,7 +115,7 @@ Status open(const TensorSpec& t, ChunkRange range, ByteReader& in, Workspace& wo
     }
     state.scales = scale;
     state.own = nullptr;
-    if ((form & kCodesFollow) != 0) QC_TRY(read_codes(t, range, in, workspace, state));
+    if (coded) QC_TRY(read_codes(t, range, in, workspace, state));
     QC_TRY(read_shifts((form & kShiftsFollow) != 0, (form & kShiftsAsBefore) != 0, in, state));
     QC_TRY(read_patches(range, in, state));
     state.entries = 1;
@@ -183,8 +185,8 @@ void look_up_groups(Groups& groups, ChunkState& state, const std::uint8_t* symbo
 
 Status inverse(const TensorSpec&, ChunkRange, ChunkState& state, const std::uint8_t* const* planes, std::size_t at,
                std::size_t n, std::uint8_t* out, DType out_dtype, Workspace& workspace) noexcept {
-    if (state.own != nullptr) {
-        look_up_groups(*static_cast<Groups*>(state.own), state, planes[0], at, n, out, out_dtype, workspace);
+    if (Groups* const groups = groups_of(state); groups != nullptr) {
+        look_up_groups(*groups, state, planes[0], at, n, out, out_dtype, workspace);
     } else {
         lookup.pick()(planes[0], state.width, n, table_of(state, out_dtype, workspace), item_bytes(out_dtype), out);
     }
@@ -193,24 +195,24 @@ Status inverse(const TensorSpec&, ChunkRange, ChunkState& state, const std::uint
 }
 
 bool point_table(ChunkState& state, DType to, Workspace& workspace, SymbolTable& table) noexcept {
-    if (state.own != nullptr) return false;
+    if (groups_of(state) != nullptr) return false;
     table = {table_of(state, to, workspace), 2u * static_cast<unsigned>(state.zero_point)};
     return true;
 }
 
 bool group_tables(ChunkState& state, DType to, Workspace& workspace, GroupTables& tables) noexcept {
-    if (state.own == nullptr) return false;
-    const Groups& groups = *static_cast<Groups*>(state.own);
+    const Groups* const groups = groups_of(state);
+    if (groups == nullptr) return false;
     std::uint8_t* const planes = tables_in(workspace) + kMostCodes * kTableBytes;
     for (unsigned code = 0; code < kMostCodes; ++code) {
-        if ((groups.met >> code & 1) == 0) continue;
+        if ((groups->met >> code & 1) == 0) continue;
         alignas(64) std::uint8_t table[kTableBytes];
         alignas(64) std::uint8_t bytes[4 * 256];
-        fill_table(state, groups.scales[code], to, table);
+        fill_table(state, groups->scales[code], to, table);
         split_bytes(table, item_bytes(to), bytes);
         std::memcpy(planes + code * GroupTables::kBytes, bytes + (to == DType::kF32 ? 512 : 0), GroupTables::kBytes);
     }
-    tables = {planes, groups.codes};
+    tables = {planes, groups->codes};
     return true;
 }
 
