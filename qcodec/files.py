@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from qcodec._arrays import LOSSY_DTYPES, as_array, dtype_name, numpy_dtype
@@ -14,6 +15,7 @@ from qcodec.container.reader import Entry
 from qcodec.container.writer import AtomicFile, Writer
 from qcodec.errors import InputError, LimitError
 from qcodec.packing import Packer
+from qcodec.pipeline import empty_output
 from qcodec.reading import Path, Verify, safe_open
 from qcodec.recipe import Recipe
 
@@ -107,7 +109,8 @@ def load_file(
     Returns
     -------
     dict of str to ndarray
-        In stored order; aliases, which share their target's array, at the end.
+        In stored order; aliases, which share their target's array, at the end. Arrays of 64 KiB to
+        4 MiB are views of common blocks of up to 16 MiB: copy one that shall outlive the others.
     """
     with safe_open(path, threads=threads, verify=verify) as f:
         entries = f.contents.entries
@@ -120,11 +123,55 @@ def load_file(
         }
         _check_total(entries.values(), chosen, max_decoded_bytes, os.fspath(path))
         # Chunk by chunk: however tensors of shared chunks take turns, each is decoded once.
+        order = sorted(entries, key=lambda n: entries[n].place)
+        sizes = {
+            n: math.prod(e.shape) * numpy_dtype(chosen[n]).itemsize for n, e in entries.items()
+        }
+        blocks = _Blocks(sizes.values(), os.fspath(path))
         out = {}
-        for name in sorted(entries, key=lambda n: entries[n].place):
-            out[name] = f.get_tensor(name, dtype=chosen[name])
+        for name in order:
+            target = blocks.empty(entries[name].shape, chosen[name], sizes[name])
+            if target is None:
+                out[name] = f.get_tensor(name, dtype=chosen[name])
+            else:
+                out[name] = f.get_tensor(name, out=target)
         out = {name: out[name] for name in entries}
         return out | {name: out[target] for name, target in f.contents.aliases.items()}
+
+
+class _Blocks:
+    """New arrays of a size at which pages of their own would cost more than decoding.
+
+    numpy asks for pages of 2 MiB from 4 MiB on; the first touch of as much in pages of 4 KiB takes
+    four times as long. Arrays that come one after another share blocks, of whole cache lines each.
+    """
+
+    _SIZES = range(64 << 10, 4 << 20)
+    _BLOCK = 16 << 20
+    _PAGE = 2 << 20
+
+    def __init__(self, sizes: Iterable[int], where: str) -> None:
+        self._where = where
+        self._left = sum(self._lines(size) for size in sizes if size in self._SIZES)
+        self._block = np.empty(0, np.uint8)
+
+    def empty(self, shape: tuple[int, ...], dtype: str, size: int) -> npt.NDArray[Any] | None:
+        """The next array, of `size` bytes; None where it needs no block."""
+        if size not in self._SIZES:
+            return None
+        lines = self._lines(size)
+        if self._block.size < lines:
+            wanted = min(self._left, self._BLOCK)
+            memory = empty_output((wanted + self._PAGE,), "U8", self._where)
+            begin = -memory.ctypes.data % self._PAGE
+            self._block = memory[begin : begin + wanted]
+        array, self._block = self._block[:size], self._block[lines:]
+        self._left -= lines
+        return array.view(numpy_dtype(dtype)).reshape(shape)
+
+    @staticmethod
+    def _lines(size: int) -> int:
+        return -(-size // 64) * 64
 
 
 def _check_total(

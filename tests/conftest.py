@@ -2,10 +2,12 @@
 
 import contextlib
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
 from qcodec import _core
+from qcodec._arrays import numpy_dtype
 
 ISAS = ("portable", "avx2", "avx512")
 
@@ -40,6 +42,16 @@ def isa(request):
         pytest.skip(f"this CPU stops at {best}")
     with level(request.param):
         yield request.param
+
+
+@pytest.fixture
+def touched(monkeypatch):
+    """New arrays have been touched: only then are large ones written around the caches."""
+
+    def ones(shape, dtype, where):
+        return np.ones(shape, numpy_dtype(dtype))
+
+    monkeypatch.setattr("qcodec.reading.empty_output", ones)
 
 
 def pytest_configure(config):

@@ -13,6 +13,8 @@ from conftest import level
 import qcodec
 from qcodec import CorruptError, TruncatedError
 
+pytestmark = pytest.mark.usefixtures("touched")
+
 CHUNK = 2**20
 COLUMNS = 512
 CODECS = [

@@ -14,6 +14,8 @@ from conftest import level
 import qcodec
 from qcodec import CorruptError, TruncatedError, _core
 
+pytestmark = pytest.mark.usefixtures("touched")
+
 RANS = _core.coders()["rans"]
 MEGA = 2**20
 COLUMNS = 384

@@ -12,6 +12,8 @@ from conftest import level
 
 import qcodec
 
+pytestmark = pytest.mark.usefixtures("touched")
+
 SHAPE = (1500, 331, 3, 3)  # rows of 2979: 4.5 million elements, more than 8 MiB in two bytes each
 DTYPES = [np.float32, np.float16, ml_dtypes.bfloat16]
 CODECS = [

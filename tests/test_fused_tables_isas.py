@@ -7,6 +7,8 @@ from conftest import level
 
 import qcodec
 
+pytestmark = pytest.mark.usefixtures("touched")
+
 N = 4_300_803  # five chunks, of which the last ends within a block; 8 MiB even of two bytes
 DTYPES = [np.float32, np.float16, ml_dtypes.bfloat16]
 CODECS = [

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <vector>
 
+#include "core/resident.hpp"
 #include "core/xxh3.hpp"
 #include "pipeline/stream_copy.hpp"
 
@@ -72,7 +73,10 @@ struct Decoding {
     DType dtype;
 
     std::size_t item() const noexcept { return item_bytes(dtype); }
-    bool stream_stores() const noexcept { return (end - begin) * item() >= kStreamBytes; }
+    // Whether elements up to `to` go around the caches: pages there that are new would be in them already.
+    bool stream_stores(std::uint64_t to) const noexcept {
+        return (end - begin) * item() >= kStreamBytes && is_resident(at(to) - 1);
+    }
     std::uint8_t* at(std::uint64_t element) const noexcept { return out + (element - begin) * item(); }
     bool is_whole(ChunkRange range) const noexcept {
         return begin <= range.first && range.first + range.count <= end;
@@ -85,11 +89,12 @@ struct Decoding {
         const std::uint64_t from = std::max(begin, range.first);
         const std::uint64_t to = std::min<std::uint64_t>(end, range.first + range.count);
         Xxh3 hash(bytes, table.key ^ chunk);
+        const bool stream = stream_stores(to);
         const Status status = decode_chunk(
             job.codec, job.spec, range, bytes, static_cast<std::size_t>(from - range.first),
-            static_cast<std::size_t>(to - range.first), at(from), dtype, stream_stores(),
+            static_cast<std::size_t>(to - range.first), at(from), dtype, stream,
             verify ? &hash : nullptr, workspace);
-        if (stream_stores()) stream_fence();
+        if (stream) stream_fence();
         // Whatever decoding found comes second to this.
         if (verify && hash.finish() != table.hashes[chunk]) return bad_hash();
         return status;
@@ -108,8 +113,10 @@ struct Decoding {
                 return bad_hash();
             }
         }
-        const Status status = decode_abreast(job.codec, {chunks, count}, stream_stores());
-        if (stream_stores()) stream_fence();
+        const ChunkRange last = chunks[count - 1].part.range;
+        const bool stream = stream_stores(last.first + last.count);
+        const Status status = decode_abreast(job.codec, {chunks, count}, stream);
+        if (stream) stream_fence();
         return status;
     }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/bytes.hpp"
+#include "core/resident.hpp"
 #include "core/workspace.hpp"
 #include "entropy/base3.hpp"
 #include "quantize/floats.hpp"
@@ -251,7 +252,8 @@ Status decode(std::span<const std::uint8_t> bytes, const Message& message, std::
         return corrupt("values other than zero, and M = 0", message.payload);
     }
     const ValuesFn values = kernels().values;
-    const bool stream = n * item >= kStreamBytes && reinterpret_cast<std::uintptr_t>(out) % item == 0;
+    const bool stream = n * item >= kStreamBytes && reinterpret_cast<std::uintptr_t>(out) % item == 0 &&
+                        is_resident(out + n * item - 1);
     for (std::size_t first = 0; first < part; first += kDecodeBlock) {
         const std::size_t m = std::min(kDecodeBlock, part - first);
         for (unsigned k = 0; k < 5; ++k) {

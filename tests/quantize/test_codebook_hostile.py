@@ -11,6 +11,8 @@ from reference_coders import RejectedError
 import qcodec
 from qcodec import CorruptError, TruncatedError, _core
 
+pytestmark = pytest.mark.usefixtures("touched")
+
 F32 = struct.Struct("<f").pack
 NAN, INF = bytes.fromhex("0000c07f"), bytes.fromhex("0000807f")
 
@@ -179,7 +181,7 @@ def made_of(weights, k, coder, short):
 def test_large_output_equals_the_entries(weights, k, coder, short):
     blob, expected, _ = made_of(weights, k, coder, short)
     for dtype in DTYPES:
-        out = np.empty(N + 3, dtype)[3:]  # not at the beginning of a line
+        out = np.ones(N + 3, dtype)[3:]  # not at the beginning of a line
         qcodec.decode(blob, out=out)
         assert out.tobytes() == expected.astype(dtype).tobytes(), np.dtype(dtype).name
     with qcodec.safe_open(blob) as f:
@@ -196,6 +198,6 @@ def test_symbol_without_an_entry_in_a_large_output_is_refused(isa, weights, k, d
         cut = chunks[2][:1] + bytes([k - 2]) + chunks[2][2 : section - 4] + chunks[2][section:]
         codec = f"kmeans(k={k}) | {coder}"
         blob = blob_of(codec, "F32", (N,), *chunks[:2], cut, *chunks[3:])
-        out = np.empty(N, dtype)
+        out = np.ones(N, dtype)
         with pytest.raises(CorruptError, match=r"chunk 2.*a symbol without an entry"):
             qcodec.decode(blob, out=out)

@@ -7,6 +7,8 @@ import reference
 
 import qcodec
 
+pytestmark = pytest.mark.usefixtures("touched")
+
 
 def normal(n, seed=0):
     return np.random.default_rng(seed).standard_normal(n).astype(np.float32)
