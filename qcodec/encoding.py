@@ -264,11 +264,9 @@ def _finite(
     if dtype != "F32":
         data = _core.convert(data, DTYPE_CODES[dtype], DTYPE_CODES["F32"])
     values: npt.NDArray[np.float32] = data.view(np.float32)
-    reach = codec.quantizer.reach
-    with np.errstate(invalid="ignore"):  # NaN is neither, and compares as false
-        fit = bool(values.min(initial=0) >= -reach and values.max(initial=0) <= reach)
-    if not fit:
-        at = int(np.argmin(np.abs(values) <= reach))
+    unfit = _core.beyond(values, codec.quantizer.reach, 1)
+    if unfit.size:
+        at = int(unfit[0])
         reason = (
             "not a finite float32"
             if not np.isfinite(values[at])

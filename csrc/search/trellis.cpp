@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "entropy/rans_encode.hpp"
+#include "quantize/magnitudes.hpp"
 #include "simd/isa.hpp"
 
 namespace qc::trellis {
@@ -47,10 +48,7 @@ unsigned bits_for(std::span<const float> values, float factor, float most) noexc
     while (bits < kMaxBits && most > reach_of(bits)) ++bits;
     const std::size_t allowed = values.size() / kPatchedOf;
     const auto few_beyond = [&](float reach) {
-        const auto limit = std::bit_cast<std::uint32_t>(reach / factor);
-        std::size_t beyond = 0;  // magnitudes are in order of their bits
-        for (const float x : values) beyond += (std::bit_cast<std::uint32_t>(x) & 0x7FFFFFFFu) > limit;
-        return beyond <= allowed;
+        return magnitudes.pick()->beyond(values.data(), values.size(), reach / factor) <= allowed;
     };
     while (allowed > 0 && bits > kMinBits && few_beyond(reach_of(bits - 1))) --bits;
     return bits;
@@ -175,7 +173,7 @@ public:
 
 private:
     void round_levels(const Grid& grid) const {
-        grid.each([&](std::size_t i, std::size_t from) { symbols_[i] = nearest_level(grid.values[from], zero_); });
+        kKernels.pick()->round({grid.values, grid.n, grid.lanes, grid.stride, static_cast<unsigned>(zero_), symbols_});
     }
 
     void pass_over(const Grid& grid, const std::uint8_t* choices) {
@@ -229,13 +227,13 @@ Grid sample_of(const Grid& grid, float* room) noexcept {
 
 }  // namespace
 
-const Kernels kPortable{largest, arrange, walk_with<RecordTables>};
+const Kernels kPortable{arrange, round_levels, walk_with<RecordTables, WordDecisions>};
 
 Walk choose(std::span<const float> values, const float* weights, const Plan& plan, Workspace& workspace) {
     const std::size_t n = values.size();
     const Kernels& kernels = *kKernels.pick();
     const float factor = 1.0f / plan.scale;
-    const unsigned bits = bits_for(values, factor, kernels.largest(values.data(), n) * factor);
+    const unsigned bits = bits_for(values, factor, magnitudes.pick()->largest(values.data(), n) * factor);
     const int zero = 1 << (bits - 1);
     const unsigned lanes = rans::choose_lanes(estimate_bits(values, factor, bits, zero), kMinLanes, rans::kMaxLanes);
     // A line more than the steps need: groups a power of 2 apart would share sets of the cache.

@@ -57,7 +57,7 @@ struct Job {
 inline constexpr std::size_t kTableSize = 4 * 64;
 
 struct Scratch {
-    void* decisions;   // kArranged words for each step and 32 states, aligned to 64
+    void* decisions;   // for each step: 4 bytes for each 32 states of each lane, aligned to 64
     void* candidates;  // kArranged words for each step
 };
 
@@ -76,9 +76,19 @@ struct Arrange {
     float* out;  // aligned to 64
 };
 
+// n arranged values and the symbols of whole steps, in the order of coding.
+struct Rounding {
+    const float* values;
+    std::size_t n;
+    unsigned lanes;
+    std::size_t stride;
+    unsigned zero;
+    std::uint8_t* symbols;
+};
+
 struct Kernels {
-    float (*largest)(const float* values, std::size_t n);  // magnitude
     void (*arrange)(const Arrange& job);
+    void (*round)(const Rounding& job);
     void (*walk)(const Job& job, const Scratch& scratch);
 };
 extern const Kernels kPortable, kAvx2, kAvx512;

@@ -22,7 +22,7 @@ constexpr std::size_t kVectorBytes = 32;
 
 namespace qc::trellis {
 
-const Kernels kAvx2{largest, arrange, walk_with<RecordTables>};
+const Kernels kAvx2{arrange, round_levels, walk_with<RecordTables, WordDecisions>};
 
 }  // namespace qc::trellis
 QC_TARGET_END

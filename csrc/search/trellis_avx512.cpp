@@ -1,4 +1,4 @@
-// search/trellis_avx512.cpp - the walk in vectors of sixteen, with points and rates in registers.
+// search/trellis_avx512.cpp - the walk in vectors of sixteen: points and rates in registers, decisions in masks.
 #include "simd/isa.hpp"
 
 #if QC_X86
@@ -58,15 +58,55 @@ struct RegisterTables {
     }
 };
 
+// Of a step: for each state a mask of lanes, so that no vector operation is needed to keep them.
+template <unsigned kMemory>
+class MaskDecisions {
+public:
+    static constexpr std::size_t kBytes = sizeof(__mmask16) << kMemory;
+
+    explicit MaskDecisions(std::uint8_t* to) noexcept : to_(reinterpret_cast<__mmask16*>(to)) {}
+
+    // What state t costs, by its first branch or the second.
+    template <unsigned t>
+    [[gnu::always_inline]] Floats lesser(Floats a, Floats b) noexcept {
+        const __mmask16 second = _mm512_cmp_ps_mask(__m512(b), __m512(a), _CMP_LT_OQ);
+        _store_mask16(to_ + t, second);
+        return Floats(_mm512_mask_blend_ps(second, __m512(a), __m512(b)));
+    }
+    void flush() noexcept {}
+
+    // Which branch each lane's state was reached by, 0 or 1.
+    [[gnu::always_inline]] static Words branch(const std::uint8_t* kept, Words state) noexcept {
+        const __m512i at = __m512i(state);
+        __m512i masks;  // in the low halves
+        if constexpr (kMemory == 3) {
+            const __m128i all = _mm_load_si128(reinterpret_cast<const __m128i*>(kept));
+            masks = _mm512_permutexvar_epi16(at, _mm512_castsi128_si512(all));
+        } else if constexpr (kMemory == 5) {
+            masks = _mm512_permutexvar_epi16(at, _mm512_load_si512(kept));
+        } else {
+            const __m512i low = _mm512_permutex2var_epi16(_mm512_load_si512(kept), at, _mm512_load_si512(kept + 64));
+            const __m512i high =
+                _mm512_permutex2var_epi16(_mm512_load_si512(kept + 128), at, _mm512_load_si512(kept + 192));
+            masks = _mm512_mask_blend_epi32(_mm512_test_epi32_mask(at, _mm512_set1_epi32(64)), low, high);
+        }
+        const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        return Words(_mm512_and_si512(_mm512_srlv_epi32(masks, lane), _mm512_set1_epi32(1)));
+    }
+
+private:
+    __mmask16* to_;
+};
+
 void walk(const Job& job, const Scratch& scratch) {
-    if (job.places <= 16) return walk_with<RegisterTables<1>>(job, scratch);
-    if (job.places <= 32) return walk_with<RegisterTables<2>>(job, scratch);
-    walk_with<RegisterTables<4>>(job, scratch);
+    if (job.places <= 16) return walk_with<RegisterTables<1>, MaskDecisions>(job, scratch);
+    if (job.places <= 32) return walk_with<RegisterTables<2>, MaskDecisions>(job, scratch);
+    walk_with<RegisterTables<4>, MaskDecisions>(job, scratch);
 }
 
 }  // namespace
 
-const Kernels kAvx512{largest, arrange, walk};
+const Kernels kAvx512{arrange, round_levels, walk};
 
 }  // namespace qc::trellis
 #pragma GCC diagnostic pop

@@ -1,4 +1,5 @@
-// search/trellis_records.hpp - points and rates for vectors of four or eight, a load of 16 bytes for each lane.
+// search/trellis_records.hpp - for vectors of four or eight: points and rates, a load of 16 bytes for each lane, and
+// decisions as bits of words.
 //
 // Include it where search/trellis_walk.hpp is, and after it.
 #pragma once
@@ -47,6 +48,42 @@ public:
 
 private:
     const float* records_;
+};
+
+// Of a step: for each lane and 32 states a word.
+template <unsigned kMemory>
+class WordDecisions {
+    static constexpr unsigned kWords = ((1u << kMemory) + 31) / 32;
+
+public:
+    static constexpr std::size_t kBytes = kWords * sizeof(Words);
+
+    explicit WordDecisions(std::uint8_t* to) noexcept : to_(to) {}
+
+    // What state t costs, by its first branch or the second.
+    template <unsigned t>
+    [[gnu::always_inline]] Floats lesser(Floats a, Floats b) noexcept {
+        const Ints second = b < a;
+        bits_[t / 32] |= reinterpret_cast<Words>(second) & (1u << t % 32);
+        return second ? b : a;
+    }
+    [[gnu::always_inline]] void flush() noexcept { std::memcpy(to_, bits_, sizeof bits_); }
+
+    // Which branch each lane's state was reached by, 0 or 1.
+    [[gnu::always_inline]] static Words branch(const std::uint8_t* kept, Words state) noexcept {
+        Words bits;
+        std::memcpy(&bits, kept, sizeof bits);
+        for (unsigned w = 1; w < kWords; ++w) {
+            Words more;
+            std::memcpy(&more, kept + w * sizeof more, sizeof more);
+            bits = (state >> 5) == w ? more : bits;
+        }
+        return bits >> (state & 31) & 1;
+    }
+
+private:
+    std::uint8_t* to_;
+    Words bits_[kWords] = {};
 };
 
 }  // namespace

@@ -2,9 +2,12 @@
 //
 // Include it only inside a region of the target that it is compiled for, where qc::trellis has kVectorBytes, the width
 // of its registers. Every target does the same operations in
-// the same order, so all find the same path. Limit: two additions, a comparison, a choice and two operations for the
-// decision's bit for each state and vector of values. Vectors wider than the target's registers would be taken apart
+// the same order, so all find the same path. Limit: two additions, a comparison, a choice and what keeps the decision
+// for each state and vector of values. Vectors wider than the target's registers would be taken apart
 // element by element: twenty times as slow.
+//
+// What differs between targets are tables, which look up points and rates, and decisions: which of its two branches
+// each state of a step was reached by.
 #pragma once
 
 #include <algorithm>
@@ -33,35 +36,40 @@ constexpr std::size_t kBlockSteps = 32;
 constexpr float kUnreached = 1e9f;
 
 // Costs of the best symbols of the four subsets, symbols modulo 4, and those symbols in the bytes of a word.
-template <class Tables>
+template <bool kWeighted, class Tables>
 [[gnu::always_inline]] inline void measure(const Job& job, const Tables& tables, Floats x, Floats weight,
                                            Floats* costs, Words& candidates) noexcept {
-    const float places = static_cast<float>(job.places);
     const Floats zero = {};
-    const Floats at = x + job.zero;
-    candidates = Words{};
+    const Floats last = zero + (static_cast<float>(job.places) - 1.5f);
+    const Floats at = (x + job.zero) * 0.25f;
+    Words places = {};
     for (unsigned k = 0; k < 4; ++k) {
-        Floats z = (at - static_cast<float>(k)) * 0.25f;
-        z = z < zero ? zero : z;
-        const Floats last = zero + (places - 1.5f);
+        Floats z = at - static_cast<float>(k) * 0.25f;
+        z = zero > z ? zero : z;
         z = z > last ? last : z;
         const Ints lower = __builtin_convertvector(z, Ints);
         Floats v0, v1, r0, r1;
         tables.look_up(k, lower, v0, v1, r0, r1);
         const Floats d0 = x - v0;
         const Floats d1 = x - v1;
-        const Floats c0 = d0 * d0 * weight + r0;
-        const Floats c1 = d1 * d1 * weight + r1;
+        Floats c0 = d0 * d0;
+        Floats c1 = d1 * d1;
+        if constexpr (kWeighted) {
+            c0 *= weight;
+            c1 *= weight;
+        }
+        c0 += r0;
+        c1 += r1;
         const Ints upper = c1 < c0;  // -1 or 0
         costs[k] = upper ? c1 : c0;
-        candidates |= reinterpret_cast<Words>((lower - upper) * 4 + static_cast<int>(k)) << (8 * k);
+        places |= reinterpret_cast<Words>(lower - upper) << (8 * k);
     }
+    candidates = places * 4 + 0x03020100u;
 }
 
-template <unsigned kMemory>
+template <unsigned kMemory, class Decisions>
 struct Walker {
     static constexpr unsigned kStates = 1u << kMemory;
-    static constexpr unsigned kDecisionWords = (kStates + 31) / 32;
 
     Floats cost[2][kStates];
 
@@ -69,24 +77,22 @@ struct Walker {
         for (unsigned s = 0; s < kStates; ++s) cost[0][s] = Floats{} + (s == 0 ? 0.0f : kUnreached);
     }
 
-    // One step from cost[kFrom] to cost[1 - kFrom].
+    // One step from cost[kFrom] to cost[1 - kFrom], whose decisions go to `kept`.
     template <unsigned kFrom>
-    [[gnu::always_inline]] void step(const Floats* metrics, Words* decisions) noexcept {
-        Words bits[kDecisionWords] = {};
+    [[gnu::always_inline]] void step(const Floats* metrics, std::uint8_t* kept) noexcept {
+        Decisions decisions(kept);
         [&]<unsigned... t>(std::integer_sequence<unsigned, t...>) __attribute__((always_inline)) {
-            (arrive<kFrom, t>(metrics, bits[t / 32]), ...);
+            (arrive<kFrom, t>(metrics, decisions), ...);
         }(std::make_integer_sequence<unsigned, kStates>{});
-        for (unsigned w = 0; w < kDecisionWords; ++w) decisions[w] = bits[w];
+        decisions.flush();
     }
 
     template <unsigned kFrom, unsigned t>
-    [[gnu::always_inline]] void arrive(const Floats* metrics, Words& bits) noexcept {
+    [[gnu::always_inline]] void arrive(const Floats* metrics, Decisions& decisions) noexcept {
         constexpr unsigned kContext = t >> (kMemory - 1);
         const Floats a = cost[kFrom][previous_state(kMemory, t, 0)] + metrics[kContext];
         const Floats b = cost[kFrom][previous_state(kMemory, t, 1)] + metrics[2 + kContext];
-        const Ints chosen = b < a;
-        cost[1 - kFrom][t] = chosen ? b : a;
-        bits |= reinterpret_cast<Words>(chosen) & (1u << t % 32);
+        cost[1 - kFrom][t] = decisions.template lesser<t>(a, b);
     }
 
     void lower_costs() noexcept {
@@ -104,21 +110,6 @@ struct Walker {
         }
     }
 };
-
-inline float largest(const float* values, std::size_t n) noexcept {
-    Ints most = {};
-    std::size_t i = 0;
-    for (; i + kLanes <= n; i += kLanes) {
-        Ints bits;
-        std::memcpy(&bits, values + i, sizeof bits);
-        bits &= 0x7FFFFFFF;  // magnitudes are in order of their bits
-        most = bits > most ? bits : most;
-    }
-    float all = 0;
-    for (unsigned k = 0; k < kLanes; ++k) all = std::max(all, std::bit_cast<float>(static_cast<std::int32_t>(most[k])));
-    for (; i < n; ++i) all = std::max(all, std::abs(values[i]));
-    return all;
-}
 
 // Where the values of a lane begin in an arrangement.
 inline std::size_t lane_start(std::size_t lane, std::size_t stride) noexcept {
@@ -145,27 +136,45 @@ inline void arrange(const Arrange& job) noexcept {
     }
 }
 
+// The nearest levels of arranged values, as symbols: level 0 is `zero`. Lanes without a value get that.
+inline void round_levels(const Rounding& job) noexcept {
+    const Words zero = Words{} + job.zero;
+    std::uint8_t* to = job.symbols;
+    for (std::size_t at = 0; at < job.n; at += job.lanes) {
+        for (unsigned lane = 0; lane < job.lanes; lane += kLanes, to += kLanes) {
+            Floats x;
+            std::memcpy(&x, job.values + lane_start(lane, job.stride) + at / job.lanes * kArranged, sizeof x);
+            // The sum leaves the nearest integer in its low bits.
+            const Words level = (reinterpret_cast<Words>(x + 0x1.8p23f) + zero) & 255;
+            const Bytes symbols = __builtin_convertvector(level, Bytes);
+            std::memcpy(to, &symbols, sizeof symbols);
+        }
+    }
+}
+
 // Symbols of lanes [lane, lane + kLanes) of the job.
-template <unsigned kMemory, class Tables>
+template <unsigned kMemory, class Tables, class Decisions>
 void walk_lanes(const Job& job, std::size_t lane, const Scratch& scratch) {
-    constexpr unsigned kWords = Walker<kMemory>::kDecisionWords;
-    auto* const decisions = static_cast<Words*>(scratch.decisions);
+    auto* const decisions = static_cast<std::uint8_t*>(scratch.decisions);
     auto* const candidates = static_cast<Words*>(scratch.candidates);
     const bool weighted = job.weights != nullptr;
     const float* const values = job.values + lane_start(lane, job.stride);
     const float* const weights = weighted ? job.weights + lane_start(lane, job.stride) : nullptr;
     const std::size_t steps = (job.n + job.lanes - 1) / job.lanes;
     const auto tile_steps = static_cast<std::uint32_t>(job.tile / job.lanes);
-    Walker<kMemory> walker;
+    Walker<kMemory, Decisions> walker;
     Floats metrics[kBlockSteps][4];
     for (std::size_t first = 0; first < steps; first += kBlockSteps) {
         const std::size_t end = std::min(first + kBlockSteps, steps);
         for (std::size_t i = first; i < end; ++i) {
             const Tables tables(job, job.choices[static_cast<std::uint32_t>(i) / tile_steps]);
             const Floats x = *reinterpret_cast<const Floats*>(values + i * kArranged);
-            Floats weight = Floats{} + 1.0f;
-            if (weighted) weight = *reinterpret_cast<const Floats*>(weights + i * kArranged);
-            measure(job, tables, x, weight, metrics[i - first], candidates[i]);
+            if (weighted) {
+                const Floats weight = *reinterpret_cast<const Floats*>(weights + i * kArranged);
+                measure<true>(job, tables, x, weight, metrics[i - first], candidates[i]);
+            } else {
+                measure<false>(job, tables, x, Floats{}, metrics[i - first], candidates[i]);
+            }
         }
         for (std::size_t k = 0; end == steps && k < kLanes; ++k) {  // where there is no value, nothing costs
             if ((steps - 1) * job.lanes + lane + k < job.n) continue;
@@ -173,11 +182,11 @@ void walk_lanes(const Job& job, std::size_t lane, const Scratch& scratch) {
         }
         std::size_t i = first;
         for (; i + 2 <= end; i += 2) {
-            walker.template step<0>(metrics[i - first], decisions + i * kWords);
-            walker.template step<1>(metrics[i - first + 1], decisions + (i + 1) * kWords);
+            walker.template step<0>(metrics[i - first], decisions + i * Decisions::kBytes);
+            walker.template step<1>(metrics[i - first + 1], decisions + (i + 1) * Decisions::kBytes);
         }
         if (i < end) {
-            walker.template step<0>(metrics[i - first], decisions + i * kWords);
+            walker.template step<0>(metrics[i - first], decisions + i * Decisions::kBytes);
             std::memcpy(walker.cost[0], walker.cost[1], sizeof walker.cost[0]);
         }
         walker.lower_costs();
@@ -186,11 +195,7 @@ void walk_lanes(const Job& job, std::size_t lane, const Scratch& scratch) {
     Words state;
     walker.best_states(state);
     for (std::size_t i = steps; i-- > 0;) {
-        Words bits = decisions[i * kWords];
-        for (unsigned w = 1; w < kWords; ++w) {
-            bits = (state >> 5) == w ? decisions[i * kWords + w] : bits;
-        }
-        const Words branch = bits >> (state & 31) & 1;
+        const Words branch = Decisions::branch(decisions + i * Decisions::kBytes, state);
         const Words context = state >> (kMemory - 1);
         const Words symbols = candidates[i] >> ((branch * 2 + context) * 8) & 255;
         state = (state ^ (context * kTaps.context) ^ (branch * kTaps.branch)) << 1 | context;
@@ -200,12 +205,12 @@ void walk_lanes(const Job& job, std::size_t lane, const Scratch& scratch) {
     }
 }
 
-template <class Tables>
+template <class Tables, template <unsigned> class Decisions>
 void walk_with(const Job& job, const Scratch& scratch) {
     for (std::size_t lane = 0; lane < job.lanes; lane += kLanes) {
-        if (job.memory == 3) walk_lanes<3, Tables>(job, lane, scratch);
-        if (job.memory == 5) walk_lanes<5, Tables>(job, lane, scratch);
-        if (job.memory == 7) walk_lanes<7, Tables>(job, lane, scratch);
+        if (job.memory == 3) walk_lanes<3, Tables, Decisions<3>>(job, lane, scratch);
+        if (job.memory == 5) walk_lanes<5, Tables, Decisions<5>>(job, lane, scratch);
+        if (job.memory == 7) walk_lanes<7, Tables, Decisions<7>>(job, lane, scratch);
     }
 }
 

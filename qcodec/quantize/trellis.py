@@ -187,7 +187,7 @@ class Trellis(Quantizer):
         pieces = pieces_of(chunks)
         if job.dim == 1:
             sample = np.concatenate([piece for _, piece in pieces])
-            most = max(float(np.abs(chunk).max()) for chunk in chunks)
+            most = max(_core.largest(chunk) for chunk in chunks)
         else:
             codes, most = _codes_of(chunks, job.inner, job.dim)
             sample = np.concatenate([_scaled(p, codes, job, first) for first, p in pieces])
@@ -283,7 +283,7 @@ def _section(
         table = b"" if number else bytes([shifts.size]) + shifts.tobytes()
     codes, scales = b"", part.fitted.scale
     most = 2.0 ** (width - 1) * float(scales)
-    patched = np.flatnonzero(np.abs(units) > min(most, float(np.finfo(np.float32).max)))
+    patched = _core.beyond(units, min(most, float(np.finfo(np.float32).max)), units.size)
     if part.fitted.codes.size:
         form |= _CODES
         inner, dim = part.job.inner, part.job.dim
