@@ -21,8 +21,27 @@
 namespace qc::bind {
 namespace {
 
+// What `encode` writes to at most `room` bytes, of which it says how many it took; none where it refuses.
+template <class Encode>
+py::object bytes_of(std::size_t room, Encode encode) {
+    PyObject* made = PyBytes_FromStringAndSize(nullptr, static_cast<py::ssize_t>(room));
+    if (made == nullptr) throw py::error_already_set();
+    auto* const at = reinterpret_cast<std::uint8_t*>(PyBytes_AS_STRING(made));
+    std::size_t n = 0;
+    try {
+        const py::gil_scoped_release release;
+        n = encode(at);
+    } catch (...) {
+        Py_DECREF(made);
+        throw;
+    }
+    if (_PyBytes_Resize(&made, static_cast<py::ssize_t>(n)) != 0) throw py::error_already_set();
+    py::object result = py::reinterpret_steal<py::object>(made);
+    return n > 0 ? result : py::none();
+}
+
 // Encoders that search may take their time over coding as well.
-py::bytes stream(std::uint8_t coder, const Bytes& symbols, unsigned bits, bool patient, unsigned memory,
+py::object stream(std::uint8_t coder, const Bytes& symbols, unsigned bits, bool patient, unsigned memory,
                  unsigned lanes) {
     const CoderKernel* kernel = find_coder(coder);
     require(kernel != nullptr, "unknown coder id");
@@ -30,18 +49,13 @@ py::bytes stream(std::uint8_t coder, const Bytes& symbols, unsigned bits, bool p
     const auto in = view(symbols);
     require(!in.empty() && in.size() <= kChunk, "a stream has 1..2^20 symbols");
     thread_local Workspace workspace;
-    thread_local Buffer buffer;
     require(memory == 0 || (trellis::is_memory(memory) && lanes <= 256 && std::has_single_bit(lanes)),
             "memory is 3, 5 or 7, and lanes a power of 2 up to 256");
     workspace.patient = patient;
     workspace.trellis = {memory, lanes};
-    std::uint8_t* const out = buffer.reserve(2 + packed_bytes(in.size(), bits));
-    std::size_t n = 0;
-    {
-        const py::gil_scoped_release release;
-        n = put_stream(in.data(), in.size(), bits, *kernel, workspace, out);
-    }
-    return {reinterpret_cast<const char*>(out), n};
+    return bytes_of(2 + packed_bytes(in.size(), bits), [&](std::uint8_t* out) {
+        return put_stream(in.data(), in.size(), bits, *kernel, workspace, out);
+    });
 }
 
 // The first `count` symbols of a stream in any of its modes, and the bytes that it takes.
@@ -68,11 +82,8 @@ py::object stream_encode(std::uint8_t coder, const Bytes& symbols, unsigned bits
     require(all >> bits == 0, "a symbol is wider than bits");
     // Kept from call to call, as whole tensors do (core/threads.hpp).
     thread_local Workspace workspace;
-    thread_local Buffer out;
     const std::size_t room = packed_bytes(in.size(), bits);
-    const std::size_t n = kernel->encode(in, bits, workspace, {out.reserve(room), room});
-    if (n == 0) return py::none();
-    return py::bytes(reinterpret_cast<const char*>(out.reserve(room)), n);
+    return bytes_of(room, [&](std::uint8_t* out) { return kernel->encode(in, bits, workspace, {out, room}); });
 }
 
 Bytes stream_decode(std::uint8_t coder, const Bytes& payload, std::size_t count, unsigned bits) {
