@@ -1,5 +1,6 @@
 """The border with numpy: dtypes by their file names, argument checks, flat views of arrays."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -47,13 +48,19 @@ def dtype_name(dtype: npt.DTypeLike) -> str:
     if isinstance(dtype, str) and dtype in _NAMES_BY_NUMPY:
         return _NAMES_BY_NUMPY[dtype]
     try:
-        name = np.dtype(dtype).name
+        name = _name_of(np.dtype(dtype))
     except TypeError:
         name = str(dtype)
     if name not in _NAMES_BY_NUMPY:
         known = ", ".join(sorted(_NAMES_BY_NUMPY))
         raise UnsupportedError(f"dtype {name} is not supported; supported are {known}")
     return _NAMES_BY_NUMPY[name]
+
+
+@lru_cache(maxsize=64)
+def _name_of(dtype: np.dtype[Any]) -> str:
+    """Its name, which numpy puts together anew each time."""
+    return dtype.name
 
 
 def flat_bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

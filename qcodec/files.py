@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
 import math
 import os
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,7 @@ from qcodec.container.reader import Entry
 from qcodec.container.writer import AtomicFile, Writer
 from qcodec.errors import InputError, LimitError
 from qcodec.packing import Packer
-from qcodec.pipeline import empty_output
+from qcodec.pipeline import empty_output, resolve_threads
 from qcodec.reading import Path, Verify, safe_open
 from qcodec.recipe import Recipe
 
@@ -122,21 +125,42 @@ def load_file(
             for name, e in entries.items()
         }
         _check_total(entries.values(), chosen, max_decoded_bytes, os.fspath(path))
-        # Chunk by chunk: however tensors of shared chunks take turns, each is decoded once.
-        order = sorted(entries, key=lambda n: entries[n].place)
         sizes = {
             n: math.prod(e.shape) * numpy_dtype(chosen[n]).itemsize for n, e in entries.items()
         }
         blocks = _Blocks(sizes.values(), os.fspath(path))
-        out = {}
-        for name in order:
-            target = blocks.empty(entries[name].shape, chosen[name], sizes[name])
-            if target is None:
-                out[name] = f.get_tensor(name, dtype=chosen[name])
-            else:
-                out[name] = f.get_tensor(name, out=target)
+        out: dict[str, npt.NDArray[Any]] = {}
+        units = []  # tensors alone, or all of a shared chunk
+        for name in sorted(entries, key=lambda n: entries[n].place):
+            if name in out:
+                continue
+            shared = entries[name].shared
+            members = [entries[name]] if shared is None else shared.members
+            units.append(
+                {m.name: blocks.empty(m.shape, chosen[name], sizes[m.name]) for m in members}
+            )
+            out |= units[-1]
+        _fill_all(f, units, resolve_threads(threads))
         out = {name: out[name] for name in entries}
         return out | {name: out[target] for name, target in f.contents.aliases.items()}
+
+
+def _fill_all(f: safe_open, units: list[dict[str, npt.NDArray[Any]]], threads: int) -> None:
+    """Decode units: those of as many chunks as threads one by one, others side by side."""
+
+    def is_wide(unit: dict[str, npt.NDArray[Any]]) -> bool:
+        return threads == 1 or f.entry(next(iter(unit))).offsets.size >= threads
+
+    for unit in filter(is_wide, units):
+        f._fill(unit, threads)
+    narrow = list(itertools.filterfalse(is_wide, units))
+    if not narrow:
+        return
+    pool = ThreadPoolExecutor(min(threads, len(narrow)))
+    try:
+        collections.deque(pool.map(lambda unit: f._fill(unit, 1), narrow), maxlen=0)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _Blocks:
@@ -155,10 +179,10 @@ class _Blocks:
         self._left = sum(self._lines(size) for size in sizes if size in self._SIZES)
         self._block = np.empty(0, np.uint8)
 
-    def empty(self, shape: tuple[int, ...], dtype: str, size: int) -> npt.NDArray[Any] | None:
-        """The next array, of `size` bytes; None where it needs no block."""
+    def empty(self, shape: tuple[int, ...], dtype: str, size: int) -> npt.NDArray[Any]:
+        """The next array, of `size` bytes."""
         if size not in self._SIZES:
-            return None
+            return empty_output(shape, dtype, self._where)
         lines = self._lines(size)
         if self._block.size < lines:
             wanted = min(self._left, self._BLOCK)

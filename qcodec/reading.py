@@ -187,6 +187,17 @@ class safe_open:  # noqa: N801 - named as in safetensors
         size = math.prod(entry.shape)
         return self._decode(entry, entry.shape, 0, size, out, dtype)
 
+    def _fill(self, outs: dict[str, npt.NDArray[Any]], threads: int) -> None:
+        """Decode a tensor, or all that share a chunk, to C-contiguous arrays of one dtype."""
+        entry = self.entry(next(iter(outs)))
+        if entry.shared is None:
+            whole = math.prod(entry.shape)
+            self._decode(entry, entry.shape, 0, whole, outs[entry.name], None, threads)
+        else:
+            where = f"{self._where}: tensor {entry.name!r}"
+            wanted = dtype_name(outs[entry.name].dtype)
+            self._decode_members(entry.shared, self.get_codec(entry.name), outs, wanted, where)
+
     def get_slice(self, name: str) -> Slice:
         """A view that decodes only the rows that an index asks for: ``f.get_slice(n)[10:20]``."""
         return Slice(self, self.entry(name))
@@ -199,6 +210,7 @@ class safe_open:  # noqa: N801 - named as in safetensors
         end: int,
         out: npt.NDArray[Any] | None,
         dtype: npt.DTypeLike | None,
+        threads: int | None = None,
     ) -> npt.NDArray[Any]:
         where = f"{self._where}: tensor {entry.name!r}"
         codec = self.get_codec(entry.name)
@@ -236,7 +248,7 @@ class safe_open:  # noqa: N801 - named as in safetensors
                 begin,
                 end,
                 verify=verify,
-                threads=self._threads,
+                threads=threads or self._threads,
                 where=where,
             )
         if end - begin == math.prod(entry.shape):
@@ -250,22 +262,32 @@ class safe_open:  # noqa: N801 - named as in safetensors
         self, entry: Entry, shared: Shared, codec: Codec, wanted: str, where: str
     ) -> npt.NDArray[Any]:
         """A tensor of a shared chunk, which is kept decoded: its others are asked for next."""
-        verify = self._verify == "always" or (
-            self._verify == "first" and shared.members[0].number not in self._verified
-        )
         key = (shared.offset, wanted)
         kept = self._kept.pop(key, None)
         if kept is None:
-            dtypes = {m.name: wanted for m in shared.members}
             kept = {m.name: empty_output(m.shape, wanted, where) for m in shared.members}
-            decode_together(
-                codec, shared, self._data.source, kept, dtypes, verify=verify, where=where
-            )
-            self._verified.add(shared.members[0].number)
+            self._decode_members(shared, codec, kept, wanted, where)
         self._kept[key] = kept
         while len(self._kept) > _MOST_KEPT:
             self._kept.pop(next(iter(self._kept), key), None)
         return kept[entry.name]
+
+    def _decode_members(
+        self,
+        shared: Shared,
+        codec: Codec,
+        outs: dict[str, npt.NDArray[Any]],
+        wanted: str,
+        where: str,
+    ) -> None:
+        """All tensors of a shared chunk, to C-contiguous arrays."""
+        number = shared.members[0].number
+        verify = self._verify == "always" or (
+            self._verify == "first" and number not in self._verified
+        )
+        dtypes = dict.fromkeys(outs, wanted)
+        decode_together(codec, shared, self._data.source, outs, dtypes, verify=verify, where=where)
+        self._verified.add(number)
 
 
 def _error_rates(
