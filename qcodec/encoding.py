@@ -22,6 +22,7 @@ I64 = npt.NDArray[np.int64]
 
 # Buffers of encoders are worth keeping: see csrc/bind/module.cpp, Encoder.
 _spare_encoders: list[_core.Encoder] = []
+_MOST_SPARE = 4
 
 _PROFILE_BITS = 6  # FORMAT.md, "Order"
 
@@ -53,7 +54,10 @@ def encode_chunks(
     data = flat_bytes(array)
     chunks = -(-array.size // CHUNK_ELEMENTS)
     batch = 2 * count  # bounds memory; enough that no thread waits long for the last chunk
-    encoder = _spare_encoders.pop() if _spare_encoders else _core.Encoder()
+    try:
+        encoder = _spare_encoders.pop()
+    except IndexError:
+        encoder = _core.Encoder()
     try:
         scales, zero_points = codec.quantizer.fit(job, data)
         for first in range(0, chunks, batch):
@@ -62,7 +66,8 @@ def encode_chunks(
     except _core.KernelError as failure:
         _raise_encode(failure, array, codec, what)
     finally:
-        _spare_encoders[:] = [encoder]
+        _spare_encoders.append(encoder)
+        del _spare_encoders[_MOST_SPARE:]
 
 
 def _in_threads(

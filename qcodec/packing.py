@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +16,7 @@ from qcodec.container._fields import CHUNK_ELEMENTS
 from qcodec.container.reader import share
 from qcodec.container.writer import Writer
 from qcodec.encoding import check_weights, encode_chunks, encode_parts, tensor_parts
-from qcodec.pipeline import Codec
+from qcodec.pipeline import Codec, resolve_threads
 from qcodec.stages import Part
 
 # A shared chunk of so many elements or more takes no further tensor; with one more it still fits.
@@ -29,6 +31,15 @@ class _Waiting:
     names: list[str] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     elements: list[int] = field(default_factory=list)
+
+
+@dataclass
+class _Ahead:
+    """A tensor whose turn to be written comes; a chunk of `elements` is encoded meanwhile."""
+
+    write: Callable[[Any], None]
+    elements: int
+    encoded: Callable[[], Any] = lambda: None
 
 
 def add_tensor(
@@ -64,6 +75,9 @@ def add_tensor(
 class Packer:
     """Adds tensors to a writer and closes it.
 
+    Tensors of fewer chunks than threads, and shared chunks, are encoded side by side and written in
+    order; what is wrong with one may be said only when a later one is added, or at the end.
+
     Parameters
     ----------
     writer : Writer
@@ -74,14 +88,16 @@ class Packer:
     Attributes
     ----------
     sizes : dict of str to int
-        Bytes that each tensor took; of small ones, once `finish` has closed their chunk.
+        Bytes that each tensor took, once `finish` has closed the file.
     """
 
     def __init__(self, writer: Writer, threads: int | None = None) -> None:
         self.sizes: dict[str, int] = {}
         self._writer = writer
-        self._threads = threads
+        self._threads = resolve_threads(threads)
         self._waiting: dict[tuple[Codec, str], _Waiting] = {}
+        self._pool: ThreadPoolExecutor | None = None
+        self._ahead: deque[_Ahead] = deque()
 
     def add(
         self,
@@ -98,7 +114,7 @@ class Packer:
         name : str
             Of the tensor.
         array : ndarray
-            Its elements; small ones are copied.
+            Its elements; not to be changed before the file is closed.
         codec : Codec
             For this tensor.
         progress : callable, optional
@@ -109,22 +125,40 @@ class Packer:
         Raises
         ------
         InputError
-            The tensor or its weights do not fit its codec, or its name is taken.
+            A tensor or its weights do not fit its codec, or its name is taken.
         """
-        shares = codec.quantizer.shares_chunks and not codec.coder.lossy
-        if not (0 < array.size < codec.quantizer.shared_below and shares):
+        if 0 < array.size < codec.quantizer.shared_below and _shares(codec):
+            self._join(name, array, codec, progress, weights)
+            return
+        if self._threads == 1 or array.size > (self._threads - 1) * CHUNK_ELEMENTS:
+            self._write(0)
             self.sizes[name] = add_tensor(
                 self._writer, name, array, codec, self._threads, progress, weights
             )
             return
-        self._join(name, dtype_name(array.dtype), array, codec, weights)
-        if progress is not None:
-            progress(array.nbytes)
+        dtype = dtype_name(array.dtype)
+
+        def encode() -> list[bytes]:
+            chunks = encode_chunks(array, dtype, codec, f"tensor {name!r}", 1, weights)
+            return [bytes(chunk) for chunk in chunks]
+
+        def write(chunks: list[bytes]) -> None:
+            config = codec.get_config()
+            self.sizes[name] = self._writer.add(name, dtype, array.shape, config, chunks)
+            if progress is not None:
+                progress(array.nbytes)
+
+        self._later(_Ahead(write, array.size), encode)
 
     def _join(
-        self, name: str, dtype: str, array: npt.NDArray[Any], codec: Codec, weights: object
+        self,
+        name: str,
+        array: npt.NDArray[Any],
+        codec: Codec,
+        progress: Callable[[int], None] | None,
+        weights: object,
     ) -> None:
-        what = f"tensor {name!r}"
+        dtype, what = dtype_name(array.dtype), f"tensor {name!r}"
         checked = check_weights(weights, array.shape, codec, what)
         [part] = tensor_parts(array.copy(), dtype, codec, what, checked)
         chunk = self._waiting.setdefault((codec, dtype), _Waiting(codec))
@@ -132,19 +166,68 @@ class Packer:
         chunk.parts.append(part)
         chunk.elements.append(array.size)
         full = sum(chunk.elements) >= FULL_ELEMENTS
-        data = self._close(chunk) if full else None
         if full:
             del self._waiting[codec, dtype]
-        self._writer.join(name, dtype, array.shape, codec.get_config(), data)
 
-    def _close(self, chunk: _Waiting) -> bytes:
-        data = encode_parts(chunk.codec, chunk.parts)
+        def write(data: bytes | None) -> None:
+            if data is not None:
+                self._share_out(chunk, data)
+            self._writer.join(name, dtype, array.shape, codec.get_config(), data)
+            if progress is not None:
+                progress(array.nbytes)
+
+        if full:
+            self._later(_Ahead(write, sum(chunk.elements)), lambda: _encode(chunk))
+        else:
+            self._later(_Ahead(write, 0))
+
+    def _later(self, task: _Ahead, encode: Callable[[], Any] | None = None) -> None:
+        """Encode beside other tensors, and write once those before are written."""
+        if encode is not None and self._threads > 1:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._threads)
+            task.encoded = self._pool.submit(encode).result
+        elif encode is not None:
+            task.encoded = encode
+        self._ahead.append(task)
+        self._write(2 * self._threads * CHUNK_ELEMENTS if self._threads > 1 else 0)
+
+    def _write(self, most: int) -> None:
+        """Write the oldest, until no more than `most` elements wait for it."""
+        waiting = sum(task.elements for task in self._ahead)
+        while self._ahead and (waiting > most or self._ahead[0].elements == 0):
+            task = self._ahead.popleft()
+            waiting -= task.elements
+            try:
+                task.write(task.encoded())
+            except BaseException:
+                self._stop()
+                raise
+
+    def _share_out(self, chunk: _Waiting, data: bytes) -> None:
         total, before = sum(chunk.elements), 0
         for name, n in zip(chunk.names, chunk.elements, strict=True):
             self.sizes[name] = share(len(data), before, n, total)
             before += n
-        return data
 
     def finish(self) -> int:
         """Close the file; returns its bytes."""
-        return self._writer.finish([self._close(chunk) for chunk in self._waiting.values()])
+        self._write(0)
+        self._stop()
+        left = []
+        for chunk in self._waiting.values():
+            left.append(_encode(chunk))
+            self._share_out(chunk, left[-1])
+        return self._writer.finish(left)
+
+    def _stop(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+
+def _shares(codec: Codec) -> bool:
+    return codec.quantizer.shares_chunks and not codec.coder.lossy
+
+
+def _encode(chunk: _Waiting) -> bytes:
+    return encode_parts(chunk.codec, chunk.parts)

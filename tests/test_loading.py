@@ -1,4 +1,4 @@
-"""Whole models: what their arrays share, and what several threads do."""
+"""Whole models: what several threads do, and what arrays share."""
 
 import forge
 import numpy as np
@@ -31,6 +31,39 @@ def test_any_number_of_threads_loads_the_same(tmp_path, threads):
     model = mixed_model()
     qcodec.save_file(model, tmp_path / "model.qc")
     same(qcodec.load_file(tmp_path / "model.qc", threads=threads), model)
+
+
+CODEC = {  # of each kind: searched, plain, sharing chunks or not, lossy
+    "small *": "kmeans(k=5) | huffman",
+    "middle [0-2]": "lossless | rans",
+    "large 0": "trellis(states=8, step=0.3) | rans",
+    "large 1": "uniform(bits=4, group=64) | bloomier(bits=6)",
+    "*": "lossless",
+}
+
+
+@pytest.mark.parametrize("codec", ["lossless", CODEC], ids=["lossless", "several"])
+def test_bytes_of_a_file_do_not_depend_on_threads(tmp_path, codec):
+    model = mixed_model()
+    model |= {f"alone {k}": np.full((300, 1000 + k), k, np.float16) for k in range(4)}
+    model["middle 9"] = model["middle 2"]  # an alias
+    for threads in (1, 2, 3, 8):
+        qcodec.save_file(model, tmp_path / f"{threads}.qc", codec, threads=threads)
+    expected = (tmp_path / "1.qc").read_bytes()
+    for threads in (2, 3, 8):
+        assert (tmp_path / f"{threads}.qc").read_bytes() == expected
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", ["small 3", "wide 1", "wide 5"])
+def test_tensor_that_does_not_fit_is_named_and_leaves_nothing(tmp_path, threads, name):
+    rng = np.random.default_rng(2)
+    model = {f"small {k}": rng.standard_normal((20, 30), np.float32) for k in range(5)}
+    model |= {f"wide {k}": rng.standard_normal((1000, 700), np.float32) for k in range(6)}
+    model[name][7, 3] = np.nan
+    with pytest.raises(qcodec.InputError, match=rf"tensor '{name}': element \[7, 3\] is nan"):
+        qcodec.save_file(model, tmp_path / "m.qc", "uniform(bits=4, group=64)", threads=threads)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("threads", [1, 2])

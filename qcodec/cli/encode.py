@@ -1,5 +1,6 @@
 """``qcodec encode``."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -134,11 +135,18 @@ def _add(
 ) -> npt.NDArray[Any]:
     """Encode one tensor; returns its elements."""
     array = source.read(info.name)
-    try:
+    with _naming(source):
         packer.add(info.name, array, codec, advance)
+    return array
+
+
+@contextlib.contextmanager
+def _naming(source: Source) -> Iterator[None]:
+    """Errors of encoding say which input they are of."""
+    try:
+        yield
     except QCodecError as error:
         raise type(error)(f"{source.where}: {error}") from None
-    return array
 
 
 def _encode(path: str, target: str, rules: Recipe | _Preset, threads: int | None) -> dict[str, Any]:
@@ -153,7 +161,8 @@ def _encode(path: str, target: str, rules: Recipe | _Preset, threads: int | None
             packer = Packer(_writer(out.stream, source, codecs), threads)
             for info in source.tensors:
                 _add(packer, source, info, codecs[info.name], advance)
-            size = packer.finish()
+            with _naming(source):
+                size = packer.finish()
         return {
             "output": target,
             "tensors": len(source.tensors),
@@ -203,7 +212,8 @@ def _predict(path: str, rules: Recipe | _Preset, threads: int | None) -> dict[st
                         "input_bytes": info.nbytes,
                     }
                 )
-        size = packer.finish()
+            with _naming(source):
+                size = packer.finish()
         for row, info in zip(rows, source.tensors, strict=True):
             row["bytes"] = packer.sizes[info.name]
             row["bits_per_weight"] = 8 * row["bytes"] / info.size if info.size else None
