@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from qcodec.blob import encode
 from qcodec.container.writer import Writer
 from qcodec.errors import InputError
 from qcodec.packing import Packer
-from qcodec.pipeline import Codec, parse
+from qcodec.pipeline import Codec, parse, resolve_threads
 from qcodec.reading import safe_open
 from qcodec.recipe import Recipe
 
@@ -42,16 +43,24 @@ _EXACT = (
 _CLUSTERED = ("kmeans(k={k}) | rans", "kmeans(k={k}) | zero_run(then='rans')")
 _CLUSTERS = (2, 4, 16, 256)  # few sizes, so that small tensors share chunks
 _PIECE = 1 << 20  # elements of a tensor that are looked at: a chunk, with what one costs
+_FEW = 1 << 12  # elements of which a tensor of many values has too many different ones
 _SMALL = 1 << 16  # tensors of fewer share chunks, and so a codec
 _ROUNDS = 8
 _CLOSE_DB = 0.01
 _LEAST_MANTISSA = 4  # bits that leave norms and biases at 35 dB
 
 Template = str
+T = TypeVar("T")
 F32 = npt.NDArray[np.float32]
 
 
-def preset(name: str, tensors: Mapping[str, npt.ArrayLike], snr: float | None = None) -> Recipe:
+def preset(
+    name: str,
+    tensors: Mapping[str, npt.ArrayLike],
+    snr: float | None = None,
+    *,
+    threads: int | None = None,
+) -> Recipe:
     """A recipe for a model.
 
     Parameters
@@ -67,6 +76,8 @@ def preset(name: str, tensors: Mapping[str, npt.ArrayLike], snr: float | None = 
     snr : float, optional
         For "balanced" and "archive": energy of the matrices over energy of their error, in dB.
         Default: 20.
+    threads : int, optional
+        Default: all CPUs that the process may use. The recipe does not depend on it.
 
     Returns
     -------
@@ -111,13 +122,22 @@ def preset(name: str, tensors: Mapping[str, npt.ArrayLike], snr: float | None = 
             vectors[tensor] = array
         else:
             exact[tensor] = parse("lossless")
-    chosen = _solve(classes, target)
+    with _Workers(resolve_threads(threads)) as workers:
+        chosen = _solve(classes, target, workers)
     if chosen:
         mantissa = max(_LEAST_MANTISSA, math.ceil(target / 6.02))
         exact |= dict.fromkeys(vectors, parse(f"rounded(mantissa={mantissa})"))
     else:
         exact |= _smallest_together(vectors)
     return Recipe(named=tuple((tensor, (exact | chosen)[tensor]) for tensor in tensors))
+
+
+class _Workers(ThreadPoolExecutor):
+    """Threads that measure tensors side by side."""
+
+    def each(self, fn: Callable[[_Class], T], classes: Iterable[_Class]) -> list[T]:
+        """What `fn` says of each class, in order."""
+        return list(self.map(fn, classes))
 
 
 @dataclass
@@ -153,12 +173,12 @@ class _Class:
         """Squared error and bits of the tensors with a codec, in one file."""
         codec = parse(template.format(step=_short(step)))
         stream = io.BytesIO()
-        packer = Packer(Writer(stream))
+        packer = Packer(Writer(stream), 1)
         for piece in self.pieces:
             packer.add(piece.tensor, piece.values, codec)
         packer.finish()
         error = bits = 0.0
-        with safe_open(stream.getvalue()) as f:
+        with safe_open(stream.getvalue(), threads=1) as f:
             for piece in self.pieces:
                 off = f.get_tensor(piece.tensor).astype(np.float64)
                 off -= piece.values.astype(np.float64)
@@ -177,7 +197,9 @@ class _Class:
         return min(costs)
 
 
-def _solve(classes: dict[tuple[str, str], _Class], snr: float) -> dict[str, Codec]:
+def _solve(
+    classes: dict[tuple[str, str], _Class], snr: float, workers: _Workers
+) -> dict[str, Codec]:
     """Codecs of all tensors, with the one step that gives the ratio."""
     pieces = [piece for group in classes.values() for piece in group.pieces]
     energy = sum(piece.energy for piece in pieces)
@@ -188,11 +210,12 @@ def _solve(classes: dict[tuple[str, str], _Class], snr: float) -> dict[str, Code
     groups = list(classes.values())
 
     def error(step: float) -> float:
-        return sum(group.measure(group.chosen, step)[0] for group in groups)
+        measured = workers.each(lambda group: group.measure(group.chosen, step), groups)
+        return sum(error for error, _ in measured)
 
     step = _meet(error, wanted, start)
     if any(len(group.templates) > 1 for group in groups):
-        groups = _choose(classes, step)
+        groups = _choose(classes, step, workers)
         step = _meet(error, wanted, step)
     return {
         piece.tensor: parse(group.chosen.format(step=_short(step)))
@@ -201,9 +224,10 @@ def _solve(classes: dict[tuple[str, str], _Class], snr: float) -> dict[str, Code
     }
 
 
-def _choose(classes: dict[tuple[str, str], _Class], step: float) -> list[_Class]:
+def _choose(classes: dict[tuple[str, str], _Class], step: float, workers: _Workers) -> list[_Class]:
     """Choose templates; small tensors of both kinds come together where that is cheaper."""
-    costs = {key: group.choose(step) for key, group in classes.items()}
+    chosen = workers.each(lambda group: group.choose(step), classes.values())
+    costs = dict(zip(classes, chosen, strict=True))
     small = [key for key in classes if key[1] == ""]
     groups = [group for key, group in classes.items() if key not in small]
     if len(small) > 1:
@@ -263,8 +287,8 @@ def _distinct(array: npt.NDArray[np.generic]) -> npt.NDArray[np.unsignedinteger[
     """The bit patterns that there are, if few."""
     bits = np.ascontiguousarray(array).reshape(-1).view(f"u{array.dtype.itemsize}")
     found = bits[:0]
-    for at in range(0, bits.size, _PIECE):
-        found = np.union1d(found, bits[at : at + _PIECE])
+    for piece in np.split(bits, range(_FEW, bits.size, _PIECE)):
+        found = np.union1d(found, piece)
         if found.size > _CLUSTERS[-1]:
             return None
     return found

@@ -152,6 +152,25 @@ def test_the_same_model_gets_the_same_recipe_whatever_holds_it():
     assert qcodec.preset("archive", Lazy(), snr=15) == qcodec.preset("archive", tensors, snr=15)
 
 
+@pytest.mark.parametrize("name", ["balanced", "archive"])
+def test_recipe_does_not_depend_on_threads(name):
+    expected = qcodec.preset(name, model(), snr=18, threads=1)
+    for threads in (2, 5):
+        assert qcodec.preset(name, model(), snr=18, threads=threads) == expected
+
+
+def test_clusters_that_come_late_in_a_tensor_are_found():
+    # Many values behind the first few thousand elements make floats of it, few keep it exact.
+    few, many = np.zeros((2, 100, 200), np.float32)
+    few[60:] = np.arange(200) % 50
+    many[60:] = np.linspace(0, 1, 8000).reshape(40, 200)
+    many[90:] += normal((10, 200), 7)
+    recipe = qcodec.preset("archive", {"few": few, "many": many, "matrix": normal((80, 90), 8)})
+    codecs = {name: codec.quantizer.name for name, codec in recipe.named}
+    assert codecs["few"] in ("kmeans", "lossless")
+    assert codecs["many"] == "trellis"
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [

@@ -115,10 +115,10 @@ class _Tensors(Mapping[str, npt.NDArray[Any]]):
         return len(self._names)
 
 
-def _assign(source: Source, rules: Recipe | _Preset) -> dict[str, Codec]:
+def _assign(source: Source, rules: Recipe | _Preset, threads: int | None) -> dict[str, Codec]:
     try:
         if isinstance(rules, _Preset):
-            rules = make_preset(rules.name, _Tensors(source), rules.snr)
+            rules = make_preset(rules.name, _Tensors(source), rules.snr, threads=threads)
         return rules.assign(source.tensors)
     except InputError as error:
         raise InputError(f"{source.where}: {error}") from None
@@ -151,7 +151,7 @@ def _naming(source: Source) -> Iterator[None]:
 
 def _encode(path: str, target: str, rules: Recipe | _Preset, threads: int | None) -> dict[str, Any]:
     with _open(path) as source:
-        codecs = _assign(source, rules)
+        codecs = _assign(source, rules, threads)
         total = sum(info.nbytes for info in source.tensors)
         with (
             _common.blame(target),
@@ -191,7 +191,7 @@ class _Counter:
 def _predict(path: str, rules: Recipe | _Preset, threads: int | None) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     with _open(path) as source:
-        codecs = _assign(source, rules)
+        codecs = _assign(source, rules, threads)
         packer = Packer(_writer(_Counter(), source, codecs), threads)
         total = sum(info.nbytes for info in source.tensors)
         with _common.progress(path, total) as advance:
