@@ -98,6 +98,7 @@ class Packer:
         self._waiting: dict[tuple[Codec, str], _Waiting] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._ahead: deque[_Ahead] = deque()
+        self._elements = 0  # of chunks that are ahead
 
     def add(
         self,
@@ -190,14 +191,14 @@ class Packer:
         elif encode is not None:
             task.encoded = encode
         self._ahead.append(task)
+        self._elements += task.elements
         self._write(2 * self._threads * CHUNK_ELEMENTS if self._threads > 1 else 0)
 
     def _write(self, most: int) -> None:
-        """Write the oldest, until no more than `most` elements wait for it."""
-        waiting = sum(task.elements for task in self._ahead)
-        while self._ahead and (waiting > most or self._ahead[0].elements == 0):
+        """Write the oldest, until chunks of no more than `most` elements are ahead."""
+        while self._ahead and (self._elements > most or self._ahead[0].elements == 0):
             task = self._ahead.popleft()
-            waiting -= task.elements
+            self._elements -= task.elements
             try:
                 task.write(task.encoded())
             except BaseException:
