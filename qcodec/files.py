@@ -22,6 +22,8 @@ from qcodec.pipeline import empty_output, resolve_threads
 from qcodec.reading import Path, Verify, safe_open
 from qcodec.recipe import Recipe
 
+_WORTH_THREADS = 8 << 20  # bytes that decode in the time that threads take to start
+
 
 def save_file(
     tensors: Mapping[str, npt.ArrayLike],
@@ -154,7 +156,10 @@ def _fill_all(f: safe_open, units: list[dict[str, npt.NDArray[Any]]], threads: i
     for unit in filter(is_wide, units):
         f._fill(unit, threads)
     narrow = list(itertools.filterfalse(is_wide, units))
-    if not narrow:
+    size = sum(array.nbytes for unit in narrow for array in unit.values())
+    if size < _WORTH_THREADS:
+        for unit in narrow:
+            f._fill(unit, 1)
         return
     pool = ThreadPoolExecutor(min(threads, len(narrow)))
     try:

@@ -354,14 +354,17 @@ def decode_together(
     CorruptError, TruncatedError
         The chunk's bytes are damaged.
     """
+    known: dict[tuple[int, ...], _core.Job] = {}  # by shape: most are the like of others
     try:
-        jobs = [make_job(codec, member.dtype, member.shape) for member in shared.members]
+        for member in shared.members:
+            if member.shape not in known:
+                known[member.shape] = make_job(codec, member.dtype, member.shape)
     except InputError as error:
         raise CorruptError(f"{where}: {error}") from None
     arrays = [outs.get(m.name) for m in shared.members]
     try:
         _core.decode_together(
-            jobs,
+            [known[member.shape] for member in shared.members],
             source,
             shared.offset,
             shared.length,
