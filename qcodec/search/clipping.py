@@ -53,16 +53,20 @@ def _errors(
     errors: npt.NDArray[np.float64],
 ) -> None:
     groups = first.size
+    scale, inverse = np.empty(_CANDIDATES, np.float32), np.empty(_CANDIDATES, np.float32)
+    total = np.empty(_CANDIDATES, np.float64)
+    top = np.float32(reach)
     for at in range(0, values.size, inner):
         group = at // inner % groups
-        end = min(at + inner, values.size)
-        for c in range(errors.shape[1]):
-            place = max(first[group] - c, 0)
-            scale = grid[place]
-            inverse = np.float32(1) / scale
-            total = 0.0
-            for i in range(at, end):
-                q = min(np.rint(abs(values[i]) * inverse), np.float32(reach))
-                off = np.float64(abs(values[i]) - q * scale)
-                total += off * off
-            errors[group, c] += total
+        for c in range(_CANDIDATES):
+            scale[c] = grid[max(first[group] - c, 0)]
+            inverse[c] = np.float32(1) / scale[c]
+            total[c] = 0.0
+        for i in range(at, min(at + inner, values.size)):
+            x = abs(values[i])
+            for c in range(_CANDIDATES):  # side by side: each one's sum is a chain
+                q = min(np.rint(x * inverse[c]), top)
+                off = np.float64(x - q * scale[c])
+                total[c] += off * off
+        for c in range(_CANDIDATES):
+            errors[group, c] += total[c]
