@@ -2,7 +2,8 @@
 
 And of 64 Mi normal weights, of which even an output of two bytes each is far beyond any cache.
 
-One thread, preallocated output: ``qcodec.decode(blob, out=out, threads=1)``.
+One thread, preallocated output: ``qcodec.decode(blob, out=out, threads=1)``; or a new array, whose
+pages are touched for the first time.
 """
 
 from typing import Any
@@ -83,6 +84,20 @@ def test_large_decode(benchmark: Any, codec: str, dtype: str) -> None:
     benchmark.pedantic(
         qcodec.decode, (blob,), {"out": out, "threads": 1}, rounds=15, warmup_rounds=2
     )
+
+
+@pytest.mark.parametrize("codec", ["copy", *LARGE[1:4:2], "lossless | rans"])
+def test_new_array(benchmark: Any, codec: str) -> None:
+    benchmark.group = "64 Mi to a new f32 array"
+    weights = np.random.default_rng(0).standard_normal((16384, 4096), np.float32)
+    benchmark.extra_info.update(weights=weights.size)
+    if codec == "copy":
+        benchmark.extra_info.update(role="memcpy")
+        benchmark.pedantic(weights.copy, rounds=9, warmup_rounds=2)
+        return
+    blob = qcodec.encode(weights, codec)
+    benchmark.extra_info.update(bits=8 * len(blob) / weights.size)
+    benchmark.pedantic(qcodec.decode, (blob,), {"threads": 1}, rounds=9, warmup_rounds=2)
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -1,4 +1,4 @@
-"""A model from a file in the page cache to float32 arrays, one thread, beside safetensors."""
+"""A model from a file in the page cache to float32 arrays, beside safetensors."""
 
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ def test_safetensors(benchmark: Any) -> None:
     benchmark.pedantic(load_file, (path,), rounds=15, warmup_rounds=2)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("codec", CODECS)
-def test_qcodec(benchmark: Any, codec: str, tmp_path: Path) -> None:
+def test_qcodec(benchmark: Any, codec: str, threads: int, tmp_path: Path) -> None:
     benchmark.group = "load_file"
     tensors = load_file(minilm_path())
     path = tmp_path / "model.qc"
     qcodec.save_file(tensors, path, codec)
     count = sum(t.size for t in tensors.values())
     benchmark.extra_info.update(weights=count, bits=8 * path.stat().st_size / count)
-    benchmark.pedantic(qcodec.load_file, (path,), {"threads": 1}, rounds=15, warmup_rounds=2)
+    benchmark.pedantic(qcodec.load_file, (path,), {"threads": threads}, rounds=15, warmup_rounds=2)
