@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -11,9 +10,10 @@ import numpy.typing as npt
 
 from qcodec import _core
 from qcodec._arrays import DTYPE_CODES, as_array, flat_bytes
+from qcodec._threads import in_threads, resolve_threads
 from qcodec.container._fields import CHUNK_ELEMENTS
 from qcodec.errors import InputError, QCodecError
-from qcodec.pipeline import KERNEL_ERRORS, Codec, make_job, resolve_threads
+from qcodec.pipeline import KERNEL_ERRORS, Codec, make_job
 from qcodec.quantize._order import coding_order
 from qcodec.stages import Part, Symbols
 
@@ -47,7 +47,9 @@ def encode_chunks(
         if codec.coder.lossy:
             yield from (_encode_lossy(codec, part, what, errors) for part in parts)
             return
-        yield from _in_threads(lambda part: encode_parts(codec, [part]), parts, threads)
+        yield from in_threads(
+            lambda part: encode_parts(codec, [part]), parts, resolve_threads(threads)
+        )
         return
     array = _prepared(array, dtype, codec, what)
     count = resolve_threads(threads)
@@ -68,21 +70,6 @@ def encode_chunks(
     finally:
         _spare_encoders.append(encoder)
         del _spare_encoders[_MOST_SPARE:]
-
-
-def _in_threads(
-    encode: Callable[[Part], bytes], parts: Sequence[Part], threads: int | None
-) -> Iterator[bytes]:
-    """Chunks of parts in their order; searches leave the interpreter to others while they run."""
-    count = min(resolve_threads(threads), len(parts))
-    if count == 1:
-        yield from map(encode, parts)
-        return
-    pool = ThreadPoolExecutor(count)
-    try:
-        yield from pool.map(encode, parts)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def is_plain(codec: Codec) -> bool:

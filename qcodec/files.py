@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import collections
 import itertools
-import math
 import os
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from qcodec._arrays import LOSSY_DTYPES, as_array, dtype_name, numpy_dtype
-from qcodec.container.reader import Entry
+from qcodec._threads import in_threads, resolve_threads
 from qcodec.container.writer import AtomicFile, Writer
 from qcodec.errors import InputError, LimitError
 from qcodec.packing import Packer
-from qcodec.pipeline import empty_output, resolve_threads
+from qcodec.pipeline import empty_output
 from qcodec.reading import Path, Verify, safe_open
 from qcodec.recipe import Recipe
 
@@ -126,11 +123,14 @@ def load_file(
             name: wanted if wanted is not None and e.dtype in LOSSY_DTYPES else e.dtype
             for name, e in entries.items()
         }
-        _check_total(entries.values(), chosen, max_decoded_bytes, os.fspath(path))
-        sizes = {
-            n: math.prod(e.shape) * numpy_dtype(chosen[n]).itemsize for n, e in entries.items()
-        }
-        blocks = _Blocks(sizes.values(), os.fspath(path))
+        where = os.fspath(path)
+        sizes = {n: e.size * numpy_dtype(chosen[n]).itemsize for n, e in entries.items()}
+        total = sum(sizes.values())
+        if max_decoded_bytes is not None and total > max_decoded_bytes:
+            raise LimitError(
+                f"{where}: {total} decoded bytes, max_decoded_bytes is {max_decoded_bytes}"
+            )
+        blocks = _Blocks(sizes.values(), where)
         out: dict[str, npt.NDArray[Any]] = {}
         units = []  # tensors alone, or all of a shared chunk
         for name in sorted(entries, key=lambda n: entries[n].place):
@@ -157,15 +157,9 @@ def _fill_all(f: safe_open, units: list[dict[str, npt.NDArray[Any]]], threads: i
         f._fill(unit, threads)
     narrow = list(itertools.filterfalse(is_wide, units))
     size = sum(array.nbytes for unit in narrow for array in unit.values())
-    if size < _WORTH_THREADS:
-        for unit in narrow:
-            f._fill(unit, 1)
-        return
-    pool = ThreadPoolExecutor(min(threads, len(narrow)))
-    try:
-        collections.deque(pool.map(lambda unit: f._fill(unit, 1), narrow), maxlen=0)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    count = threads if size >= _WORTH_THREADS else 1
+    for _ in in_threads(lambda unit: f._fill(unit, 1), narrow, count):
+        pass
 
 
 class _Blocks:
@@ -201,13 +195,3 @@ class _Blocks:
     @staticmethod
     def _lines(size: int) -> int:
         return -(-size // 64) * 64
-
-
-def _check_total(
-    entries: Iterable[Entry], dtypes: dict[str, str], limit: int | None, where: str
-) -> None:
-    if limit is None:
-        return
-    total = sum(math.prod(e.shape) * numpy_dtype(dtypes[e.name]).itemsize for e in entries)
-    if total > limit:
-        raise LimitError(f"{where}: {total} decoded bytes, max_decoded_bytes is {limit}")

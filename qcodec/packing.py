@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from qcodec._arrays import dtype_name
+from qcodec._threads import resolve_threads
 from qcodec.container._fields import CHUNK_ELEMENTS
 from qcodec.container.reader import share
 from qcodec.container.writer import Writer
 from qcodec.encoding import check_weights, encode_chunks, encode_parts, tensor_parts
-from qcodec.pipeline import Codec, resolve_threads
+from qcodec.pipeline import Codec
 from qcodec.stages import Part
 
 # A shared chunk of so many elements or more takes no further tensor; with one more it still fits.
@@ -96,7 +97,8 @@ class Packer:
         self._writer = writer
         self._threads = resolve_threads(threads)
         self._waiting: dict[tuple[Codec, str], _Waiting] = {}
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
+        self._most_ahead = 2 * self._threads * CHUNK_ELEMENTS if self._pool else 0
         self._ahead: deque[_Ahead] = deque()
         self._elements = 0  # of chunks that are ahead
 
@@ -184,15 +186,11 @@ class Packer:
 
     def _later(self, task: _Ahead, encode: Callable[[], Any] | None = None) -> None:
         """Encode beside other tensors, and write once those before are written."""
-        if encode is not None and self._threads > 1:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._threads)
-            task.encoded = self._pool.submit(encode).result
-        elif encode is not None:
-            task.encoded = encode
+        if encode is not None:
+            task.encoded = self._pool.submit(encode).result if self._pool else encode
         self._ahead.append(task)
         self._elements += task.elements
-        self._write(2 * self._threads * CHUNK_ELEMENTS if self._threads > 1 else 0)
+        self._write(self._most_ahead)
 
     def _write(self, most: int) -> None:
         """Write the oldest, until chunks of no more than `most` elements are ahead."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from qcodec import _core, registry
 from qcodec._arrays import DTYPE_CODES, LOSSY_DTYPES, numpy_dtype
+from qcodec._threads import resolve_threads
 from qcodec.container.reader import Entry, Shared
 from qcodec.entropy.bitpack import Bitpack
 from qcodec.entropy.bloomier import Bloomier
@@ -252,15 +253,6 @@ def _parse_stage(node: ast.expr) -> Stage:
             what = f"{name.id}: {option} must be a number, True, False, None or text"
             raise ValueError(what) from None
     return cls(**options)
-
-
-def resolve_threads(threads: int | None) -> int:
-    """`threads`, or as many as the process may run on."""
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise ValueError(f"threads must be a positive int, got {threads!r}")
-    return min(threads, 1024)
 
 
 def make_job(codec: Codec, dtype: str, shape: tuple[int, ...]) -> _core.Job:

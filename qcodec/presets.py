@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from qcodec._arrays import LOSSY_DTYPES, as_array, check_float, dtype_name
+from qcodec._threads import in_threads, resolve_threads
 from qcodec.blob import encode
 from qcodec.container.writer import Writer
 from qcodec.errors import InputError
 from qcodec.packing import Packer
-from qcodec.pipeline import Codec, parse, resolve_threads
+from qcodec.pipeline import Codec, parse
 from qcodec.reading import safe_open
 from qcodec.recipe import Recipe
 
@@ -50,7 +50,6 @@ _CLOSE_DB = 0.01
 _LEAST_MANTISSA = 4  # bits that leave norms and biases at 35 dB
 
 Template = str
-T = TypeVar("T")
 F32 = npt.NDArray[np.float32]
 
 
@@ -122,22 +121,13 @@ def preset(
             vectors[tensor] = array
         else:
             exact[tensor] = parse("lossless")
-    with _Workers(resolve_threads(threads)) as workers:
-        chosen = _solve(classes, target, workers)
+    chosen = _solve(classes, target, resolve_threads(threads))
     if chosen:
         mantissa = max(_LEAST_MANTISSA, math.ceil(target / 6.02))
         exact |= dict.fromkeys(vectors, parse(f"rounded(mantissa={mantissa})"))
     else:
         exact |= _smallest_together(vectors)
     return Recipe(named=tuple((tensor, (exact | chosen)[tensor]) for tensor in tensors))
-
-
-class _Workers(ThreadPoolExecutor):
-    """Threads that measure tensors side by side."""
-
-    def each(self, fn: Callable[[_Class], T], classes: Iterable[_Class]) -> list[T]:
-        """What `fn` says of each class, in order."""
-        return list(self.map(fn, classes))
 
 
 @dataclass
@@ -197,9 +187,7 @@ class _Class:
         return min(costs)
 
 
-def _solve(
-    classes: dict[tuple[str, str], _Class], snr: float, workers: _Workers
-) -> dict[str, Codec]:
+def _solve(classes: dict[tuple[str, str], _Class], snr: float, threads: int) -> dict[str, Codec]:
     """Codecs of all tensors, with the one step that gives the ratio."""
     pieces = [piece for group in classes.values() for piece in group.pieces]
     energy = sum(piece.energy for piece in pieces)
@@ -210,12 +198,12 @@ def _solve(
     groups = list(classes.values())
 
     def error(step: float) -> float:
-        measured = workers.each(lambda group: group.measure(group.chosen, step), groups)
+        measured = in_threads(lambda group: group.measure(group.chosen, step), groups, threads)
         return sum(error for error, _ in measured)
 
     step = _meet(error, wanted, start)
     if any(len(group.templates) > 1 for group in groups):
-        groups = _choose(classes, step, workers)
+        groups = _choose(classes, step, threads)
         step = _meet(error, wanted, step)
     return {
         piece.tensor: parse(group.chosen.format(step=_short(step)))
@@ -224,9 +212,9 @@ def _solve(
     }
 
 
-def _choose(classes: dict[tuple[str, str], _Class], step: float, workers: _Workers) -> list[_Class]:
+def _choose(classes: dict[tuple[str, str], _Class], step: float, threads: int) -> list[_Class]:
     """Choose templates; small tensors of both kinds come together where that is cheaper."""
-    chosen = workers.each(lambda group: group.choose(step), classes.values())
+    chosen = in_threads(lambda group: group.choose(step), list(classes.values()), threads)
     costs = dict(zip(classes, chosen, strict=True))
     small = [key for key in classes if key[1] == ""]
     groups = [group for key, group in classes.items() if key not in small]

@@ -191,8 +191,7 @@ class safe_open:  # noqa: N801 - named as in safetensors
         """Decode a tensor, or all that share a chunk, to C-contiguous arrays of one dtype."""
         entry = self.entry(next(iter(outs)))
         if entry.shared is None:
-            whole = math.prod(entry.shape)
-            self._decode(entry, entry.shape, 0, whole, outs[entry.name], None, threads)
+            self._decode(entry, entry.shape, 0, entry.size, outs[entry.name], None, threads)
         else:
             where = f"{self._where}: tensor {entry.name!r}"
             wanted = dtype_name(outs[entry.name].dtype)
@@ -235,9 +234,7 @@ class safe_open:  # noqa: N801 - named as in safetensors
             return out
         direct = out is not None and out.flags.c_contiguous and out.flags.aligned
         target = out if out is not None and direct else empty_output(shape, wanted, where)
-        verify = self._verify == "always" or (
-            self._verify == "first" and entry.number not in self._verified
-        )
+        verify = self._must_verify(entry)
         if end > begin or math.prod(entry.shape) == 0:  # empty: only its codec is checked
             decode_range(
                 codec,
@@ -257,6 +254,11 @@ class safe_open:  # noqa: N801 - named as in safetensors
             out[...] = target
             return out
         return target
+
+    def _must_verify(self, entry: Entry) -> bool:
+        return self._verify == "always" or (
+            self._verify == "first" and entry.number not in self._verified
+        )
 
     def _decode_shared(
         self, entry: Entry, shared: Shared, codec: Codec, wanted: str, where: str
@@ -281,13 +283,11 @@ class safe_open:  # noqa: N801 - named as in safetensors
         where: str,
     ) -> None:
         """All tensors of a shared chunk, to C-contiguous arrays."""
-        number = shared.members[0].number
-        verify = self._verify == "always" or (
-            self._verify == "first" and number not in self._verified
-        )
+        first = shared.members[0]
+        verify = self._must_verify(first)
         dtypes = dict.fromkeys(outs, wanted)
         decode_together(codec, shared, self._data.source, outs, dtypes, verify=verify, where=where)
-        self._verified.add(number)
+        self._verified.add(first.number)
 
 
 def _error_rates(

@@ -42,7 +42,7 @@ def run(code, folder, **environment):
 # Each part may import what stands before it, and itself. `container` knows no codec.
 LAYERS = [
     {"errors"},
-    {"_core", "_arrays", "stages"},
+    {"_core", "_arrays", "_threads", "stages"},
     {"registry"},
     {"transform", "quantize", "entropy", "container"},
     {"pipeline"},
