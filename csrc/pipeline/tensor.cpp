@@ -13,9 +13,6 @@
 namespace qc {
 namespace {
 
-// Outputs beyond what the last-level cache of one core's share holds are written around it.
-constexpr std::uint64_t kStreamBytes = std::uint64_t{8} << 20;
-
 ChunkRange range_of(const TensorSpec& t, std::uint64_t chunk) noexcept {
     const std::uint64_t first = chunk * kChunk;
     return {first, static_cast<std::size_t>(std::min<std::uint64_t>(kChunk, t.n - first))};
@@ -75,7 +72,7 @@ struct Decoding {
     std::size_t item() const noexcept { return item_bytes(dtype); }
     // Whether elements up to `to` go around the caches: pages there that are new would be in them already.
     bool stream_stores(std::uint64_t to) const noexcept {
-        return (end - begin) * item() >= kStreamBytes && is_resident(at(to) - 1);
+        return goes_around((end - begin) * item(), at(to));
     }
     std::uint8_t* at(std::uint64_t element) const noexcept { return out + (element - begin) * item(); }
     bool is_whole(ChunkRange range) const noexcept {

@@ -3,8 +3,6 @@
 
 #if QC_X86
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstring>
 #include <utility>
 

@@ -5,8 +5,6 @@
 #include <immintrin.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstring>
 #include <utility>
 

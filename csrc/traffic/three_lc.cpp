@@ -25,8 +25,6 @@ constexpr std::uint32_t kInfinity = 0x7F800000;
 constexpr std::size_t kBlock = 16384;
 // Fractions of which all five digits are written before the next ones are read.
 constexpr std::size_t kDecodeBlock = 16384;
-// Smaller outputs are wanted in the cache.
-constexpr std::uint64_t kStreamBytes = std::uint64_t{8} << 20;
 constexpr std::uint8_t kOnesFraction = 128;  // ceil(121 * 256 / 243)
 
 template <DType kFrom>
@@ -252,8 +250,8 @@ Status decode(std::span<const std::uint8_t> bytes, const Message& message, std::
         return corrupt("values other than zero, and M = 0", message.payload);
     }
     const ValuesFn values = kernels().values;
-    const bool stream = n * item >= kStreamBytes && reinterpret_cast<std::uintptr_t>(out) % item == 0 &&
-                        is_resident(out + n * item - 1);
+    const bool stream =
+        reinterpret_cast<std::uintptr_t>(out) % item == 0 && goes_around(n * item, out + n * item);
     for (std::size_t first = 0; first < part; first += kDecodeBlock) {
         const std::size_t m = std::min(kDecodeBlock, part - first);
         for (unsigned k = 0; k < 5; ++k) {
